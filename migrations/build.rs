@@ -1,0 +1,5 @@
+//! Rebuilds the crate when a migration is added: rust-embed alone notices changed files, not new ones.
+
+fn main() {
+    println!("cargo:rerun-if-changed=sqlite");
+}

@@ -1,0 +1,347 @@
+//! A private key in an encrypted file: made inside, sealed under a passphrase, opened for one role.
+//!
+//! The format is specified in the documentation of the crate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use getrandom::SysRng;
+use rand_core::TryCryptoRng;
+use thiserror::Error;
+
+use crate::holder::{AgreementKey, Signer};
+use crate::owner_only_file::{self, FileError, NewFileError};
+use crate::passphrase::{Passphrase, PassphraseError};
+use crate::private_key::PrivateKey;
+use crate::randomness::RandomnessError;
+use crate::role::{Algorithm, Role};
+
+mod document;
+mod seal;
+
+use document::UntrustedKeyFile;
+use seal::UnsealError;
+
+/// The most bytes of a key file.
+const BYTES_MAX: usize = 8 * 1024;
+
+/// The key file as a holder: what can be done with one. Each function names the file by its path.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyFile;
+
+/// What a key file says in the clear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublicKeyInfo {
+    /// The one purpose of the key.
+    pub role: Role,
+    /// The algorithm of the role.
+    pub algorithm: Algorithm,
+    /// The public key in lower-case hex: 32 bytes, or the 97-byte uncompressed SEC 1 point of P-384.
+    pub public_key: String,
+}
+
+impl KeyFile {
+    /// Generates a key for `role` and seals it into a new file of mode 0600 under the passphrase in `passphrase_file`.
+    ///
+    /// Never overwrites. When it returns `Ok`, the file and its name are durable.
+    pub fn create(
+        path: &Path,
+        role: Role,
+        passphrase_file: &Path,
+    ) -> Result<PublicKeyInfo, CreateError> {
+        create_from(path, role, passphrase_file, &mut SysRng)
+    }
+
+    /// Opens the key as a signer, if it was made for `expected_role`.
+    ///
+    /// Takes about 10 ms.
+    pub fn open_signer(
+        path: &Path,
+        expected_role: Role,
+        passphrase_file: &Path,
+    ) -> Result<Box<dyn Signer>, OpenError> {
+        open(path, expected_role, passphrase_file)?
+            .into_signer(expected_role)
+            .ok_or(OpenError::CannotSign {
+                role: expected_role,
+            })
+    }
+
+    /// Opens the key as one that agrees on secrets, if it was made for `expected_role`.
+    ///
+    /// Takes about 10 ms.
+    pub fn open_agreement(
+        path: &Path,
+        expected_role: Role,
+        passphrase_file: &Path,
+    ) -> Result<Box<dyn AgreementKey>, OpenError> {
+        open(path, expected_role, passphrase_file)?
+            .into_agreement()
+            .ok_or(OpenError::CannotAgree {
+                role: expected_role,
+            })
+    }
+
+    /// Reads the clear part alone. Without the passphrase nothing proves that it belongs to the sealed key.
+    pub fn public(path: &Path) -> Result<PublicKeyInfo, ReadPublicError> {
+        let bytes =
+            owner_only_file::read(path, BYTES_MAX).map_err(|source| ReadPublicError::File {
+                path: path.into(),
+                source,
+            })?;
+        let document =
+            UntrustedKeyFile::parse(&bytes).map_err(|source| ReadPublicError::Damaged {
+                path: path.into(),
+                source,
+            })?;
+        Ok(public_of(&document))
+    }
+}
+
+/// Why no key file was created.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The passphrase was refused or not read.
+    #[error("{}: no passphrase to seal the key under", .path.display())]
+    Passphrase {
+        /// The passphrase file.
+        path: PathBuf,
+        /// What was wrong with it.
+        source: PassphraseError,
+    },
+    /// Conflict: the name is taken; what has it is unchanged.
+    #[error("{}: exists already and is never overwritten", .path.display())]
+    AlreadyExists {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Fault: the operating system could not write it. If the file exists nevertheless, it is whole.
+    #[error("{}: could not be written", .path.display())]
+    Write {
+        /// The key file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Fault: no randomness, no key.
+    #[error("no {role} key could be generated")]
+    Randomness {
+        /// The role of the key.
+        role: Role,
+        /// What failed.
+        source: RandomnessError,
+    },
+}
+
+/// Why a key file was not opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The key file was refused or not read.
+    #[error("{}: the key file was not read", .path.display())]
+    File {
+        /// The key file.
+        path: PathBuf,
+        /// What was wrong with it.
+        source: FileError,
+    },
+    /// The passphrase was refused or not read.
+    #[error("{}: no passphrase to open the key with", .path.display())]
+    Passphrase {
+        /// The passphrase file.
+        path: PathBuf,
+        /// What was wrong with it.
+        source: PassphraseError,
+    },
+    /// Refused: the key was made for another purpose.
+    #[error("{}: holds a {found} key where a {expected} key is needed", .path.display())]
+    WrongRole {
+        /// The key file.
+        path: PathBuf,
+        /// The role asked for.
+        expected: Role,
+        /// The role the file names.
+        found: Role,
+    },
+    /// Refused: the file is whole but the passphrase is not its own.
+    #[error("{}: does not open with the passphrase in {}", .path.display(), .passphrase_file.display())]
+    WrongPassphrase {
+        /// The key file.
+        path: PathBuf,
+        /// The passphrase file.
+        passphrase_file: PathBuf,
+    },
+    /// Refused: opening would take more work than any file made here asks for.
+    #[error("{}: asks for a work factor of 2^{found}, at most 2^{max} is accepted", .path.display())]
+    WorkFactorTooLarge {
+        /// The key file.
+        path: PathBuf,
+        /// log2 of the factor found.
+        found: u8,
+        /// log2 of the largest factor accepted.
+        max: u8,
+    },
+    /// Refused: the file is not what was written.
+    #[error("{}: the key file is damaged", .path.display())]
+    Damaged {
+        /// The key file.
+        path: PathBuf,
+        /// Where.
+        source: Damage,
+    },
+    /// Refused: keys of this role agree on secrets and cannot sign.
+    #[error("a {role} key cannot sign")]
+    CannotSign {
+        /// The role asked for.
+        role: Role,
+    },
+    /// Refused: keys of this role sign and cannot agree on secrets.
+    #[error("a {role} key cannot agree on a secret")]
+    CannotAgree {
+        /// The role asked for.
+        role: Role,
+    },
+}
+
+/// Why the clear part of a key file was not read.
+#[derive(Debug, Error)]
+pub enum ReadPublicError {
+    /// The key file was refused or not read.
+    #[error("{}: the key file was not read", .path.display())]
+    File {
+        /// The key file.
+        path: PathBuf,
+        /// What was wrong with it.
+        source: FileError,
+    },
+    /// Refused: the file is not what was written.
+    #[error("{}: the key file is damaged", .path.display())]
+    Damaged {
+        /// The key file.
+        path: PathBuf,
+        /// Where.
+        source: Damage,
+    },
+}
+
+/// What is wrong with the content of a key file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Damage {
+    /// It is not a document of this format in its one encoding.
+    #[error("it is not a countermark/key-file/v1 document in its one encoding")]
+    Malformed,
+    /// The algorithm is not the role's.
+    #[error("a {role} key uses {}, not {found}", .role.algorithm())]
+    Algorithm {
+        /// The role the file names.
+        role: Role,
+        /// The algorithm the file names.
+        found: Algorithm,
+    },
+    /// The sealed part is not the one its checksum was made for.
+    #[error("the sealed part does not match its checksum")]
+    Checksum,
+    /// The sealed part is no passphrase-encrypted age file, or was changed with its checksum.
+    #[error("the sealed part is not an intact age file under a passphrase")]
+    Seal,
+    /// The seal opens, but to something else than a private key.
+    #[error("the seal does not hold a countermark/private-key/v1 document")]
+    SealedContent,
+    /// The clear role is not the sealed one.
+    #[error("the file says {clear}, the seal says {sealed}")]
+    Role {
+        /// The role outside.
+        clear: Role,
+        /// The role inside.
+        sealed: Role,
+    },
+    /// The clear public key does not belong to the sealed private key.
+    #[error("the public key does not belong to the sealed private key")]
+    PublicKey,
+}
+
+fn create_from<R: TryCryptoRng>(
+    path: &Path,
+    role: Role,
+    passphrase_file: &Path,
+    rng: &mut R,
+) -> Result<PublicKeyInfo, CreateError> {
+    let passphrase =
+        Passphrase::read(passphrase_file).map_err(|source| CreateError::Passphrase {
+            path: passphrase_file.into(),
+            source,
+        })?;
+    let key = PrivateKey::generate(role.algorithm(), rng)
+        .map_err(|source| CreateError::Randomness { role, source })?;
+    let document = UntrustedKeyFile {
+        role,
+        public_key: key.public_key(),
+        sealed: seal::seal(document::write_secret(role, &key).as_bytes(), passphrase),
+    };
+    owner_only_file::create(path, &document.encode()).map_err(|error| match error {
+        NewFileError::AlreadyExists => CreateError::AlreadyExists { path: path.into() },
+        NewFileError::Unwritable(source) => CreateError::Write {
+            path: path.into(),
+            source,
+        },
+    })?;
+    Ok(public_of(&document))
+}
+
+fn open(path: &Path, expected: Role, passphrase_file: &Path) -> Result<PrivateKey, OpenError> {
+    let bytes = owner_only_file::read(path, BYTES_MAX).map_err(|source| OpenError::File {
+        path: path.into(),
+        source,
+    })?;
+    let damaged = |source| OpenError::Damaged {
+        path: path.into(),
+        source,
+    };
+    let document = UntrustedKeyFile::parse(&bytes).map_err(damaged)?;
+    if document.role != expected {
+        return Err(OpenError::WrongRole {
+            path: path.into(),
+            expected,
+            found: document.role,
+        });
+    }
+    let passphrase = Passphrase::read(passphrase_file).map_err(|source| OpenError::Passphrase {
+        path: passphrase_file.into(),
+        source,
+    })?;
+    let plaintext = seal::unseal(&document.sealed, passphrase).map_err(|error| match error {
+        UnsealError::Broken => damaged(Damage::Seal),
+        UnsealError::WrongPassphrase => OpenError::WrongPassphrase {
+            path: path.into(),
+            passphrase_file: passphrase_file.into(),
+        },
+        UnsealError::WorkFactorTooLarge { found } => OpenError::WorkFactorTooLarge {
+            path: path.into(),
+            found,
+            max: seal::WORK_FACTOR_MAX,
+        },
+    })?;
+    let (sealed, key) = document::parse_secret(&plaintext).map_err(damaged)?;
+    // The clear part was only a claim so far; from here on it is the sealed key's own.
+    if sealed != document.role {
+        return Err(damaged(Damage::Role {
+            clear: document.role,
+            sealed,
+        }));
+    }
+    if key.public_key() != document.public_key {
+        return Err(damaged(Damage::PublicKey));
+    }
+    Ok(key)
+}
+
+fn public_of(document: &UntrustedKeyFile) -> PublicKeyInfo {
+    PublicKeyInfo {
+        role: document.role,
+        algorithm: document.role.algorithm(),
+        public_key: hex::encode(&document.public_key),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Who holds a private key. A key never leaves its holder: callers hand over bytes and get a signature back.
+//!
+//! It is not a protocol: it does not know what the bytes mean, whether they may be signed, or what a log or a vault is.
+//! It imports nothing of ours.
+//!
+//! Invariants:
+//! * One key, one purpose. A key is made for a [`Role`], the role fixes the [`Algorithm`], and a key is opened only under
+//!   the role it was made for.
+//! * Private bytes exist in the clear only inside this crate, in types that are wiped when dropped, print nothing, and
+//!   can be neither cloned nor serialised.
+//! * A file that holds a secret is read only if it is a regular file that no one but its owner may touch, and is never
+//!   overwritten.
+//!
+//! Holders: [`KeyFile`], an encrypted file beside a passphrase file. A second holder (a PKCS#11 token) goes behind the
+//! same two traits, [`Signer`] and [`AgreementKey`].
+//!
+//! Unix only: the permission rules are the protection, and they have no faithful counterpart elsewhere.
+//!
+//! # Key file, `countermark/key-file/v1`
+//!
+//! At most 8 KiB, mode 0600. One line of JSON without spaces, its fields in this order, ended by one newline. This is its
+//! only encoding: anything that would be written differently is damaged.
+//!
+//! | field | content |
+//! |---|---|
+//! | `type` | `countermark/key-file/v1` |
+//! | `role` | one of the [`Role`] names |
+//! | `algorithm` | the role's algorithm: `ed25519`, `ecdsa-p384` or `x25519` |
+//! | `public_key` | lower-case hex: 32 bytes; for `ecdsa-p384` the 97-byte uncompressed SEC 1 point |
+//! | `sealed` | standard base64 of a binary [age](https://age-encryption.org/v1) file with one scrypt stanza |
+//! | `sealed_sha256` | lower-case hex SHA-256 of the age file; tells a damaged file from a wrong passphrase, proves nothing |
+//!
+//! The scrypt work factor is written as 2^12 and accepted up to 2^16: the passphrase is generated with 256 bits, so
+//! stretching adds nothing and the bound keeps a planted file from costing memory and minutes.
+//!
+//! Inside the seal, again one line of JSON, without the newline:
+//!
+//! | field | content |
+//! |---|---|
+//! | `type` | `countermark/private-key/v1` |
+//! | `role`, `algorithm` | the same as outside |
+//! | `secret` | lower-case hex: Ed25519 seed (32 bytes), P-384 scalar (48 bytes, big-endian) or X25519 secret (32 bytes) |
+//!
+//! The clear header can be read without the passphrase and is not trusted when a key is opened: role and algorithm must
+//! equal the sealed ones, and the public key must be the one that belongs to the sealed secret.
+//!
+//! # Passphrase file
+//!
+//! One line of at least 32 and at most 1,024 bytes of UTF-8, mode 0600; one newline at its end is not part of the
+//! passphrase. [`create_passphrase_file`] writes 32 random bytes as 64 lower-case hex digits and a newline. Anyone may
+//! open a key with other tools: `jq -r .sealed log.key | base64 -d | age -d`.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    expect(clippy::unwrap_used, reason = "a test fails by panicking")
+)]
+
+mod holder;
+mod key_file;
+mod owner_only_file;
+mod passphrase;
+mod private_key;
+mod randomness;
+mod role;
+
+pub use holder::{AgreementError, AgreementKey, SharedSecret, SignError, Signer};
+pub use key_file::{CreateError, Damage, KeyFile, OpenError, PublicKeyInfo, ReadPublicError};
+pub use owner_only_file::FileError;
+pub use passphrase::{CreatePassphraseError, PassphraseError, create_passphrase_file};
+pub use randomness::{RandomnessError, os_random_bytes};
+pub use role::{Algorithm, Role, UnknownAlgorithm, UnknownRole};

@@ -1,0 +1,202 @@
+//! What a key is for, and the algorithm that follows from it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// The algorithm a key is used with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// Ed25519 signatures, RFC 8032.
+    Ed25519,
+    /// ECDSA over P-384 with SHA-384, FIPS 186-5.
+    EcdsaP384,
+    /// X25519 key agreement, RFC 7748; it cannot sign.
+    X25519,
+}
+
+impl Algorithm {
+    /// Every algorithm, in the order of the enum.
+    pub const ALL: [Self; 3] = [Self::Ed25519, Self::EcdsaP384, Self::X25519];
+
+    /// The algorithm's name in files: `ed25519`, `ecdsa-p384` or `x25519`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::EcdsaP384 => "ecdsa-p384",
+            Self::X25519 => "x25519",
+        }
+    }
+
+    /// The length of a public key in bytes: 32, or 97 for the uncompressed P-384 point.
+    #[must_use]
+    pub const fn public_key_bytes(self) -> usize {
+        match self {
+            Self::Ed25519 | Self::X25519 => 32,
+            Self::EcdsaP384 => 97,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name given is not that of an [`Algorithm`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("unknown algorithm; known are ed25519, ecdsa-p384 and x25519")]
+pub struct UnknownAlgorithm;
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == name)
+            .ok_or(UnknownAlgorithm)
+    }
+}
+
+/// The one purpose of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Signs the checkpoints of a log.
+    Log,
+    /// Signs the authority's certificates over statements.
+    Certificate,
+    /// Signs the authority's changes of policy and of keys.
+    Administration,
+    /// Signs revocations, of the authority or of the operator.
+    Revocation,
+    /// Cosigns checkpoints as a witness.
+    Witness,
+    /// Countersigns certified statements for the operator.
+    Operator,
+    /// Signs approvals of an officer.
+    Officer,
+    /// Signs the access tokens of submitters.
+    TokenIssuer,
+    /// Identifies a member of a vault.
+    VaultIdentity,
+    /// Agrees on session keys with the clients of a vault member.
+    VaultSession,
+    /// Signs attestations as a device vendor.
+    Vendor,
+}
+
+impl Role {
+    /// Every role, in the order of the enum.
+    pub const ALL: [Self; 11] = [
+        Self::Log,
+        Self::Certificate,
+        Self::Administration,
+        Self::Revocation,
+        Self::Witness,
+        Self::Operator,
+        Self::Officer,
+        Self::TokenIssuer,
+        Self::VaultIdentity,
+        Self::VaultSession,
+        Self::Vendor,
+    ];
+
+    /// The role's name in files and on the command line, such as `token-issuer`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Certificate => "certificate",
+            Self::Administration => "administration",
+            Self::Revocation => "revocation",
+            Self::Witness => "witness",
+            Self::Operator => "operator",
+            Self::Officer => "officer",
+            Self::TokenIssuer => "token-issuer",
+            Self::VaultIdentity => "vault-identity",
+            Self::VaultSession => "vault-session",
+            Self::Vendor => "vendor",
+        }
+    }
+
+    /// The algorithm every key of this role uses.
+    #[must_use]
+    pub const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Operator => Algorithm::EcdsaP384,
+            Self::VaultSession => Algorithm::X25519,
+            Self::Log
+            | Self::Certificate
+            | Self::Administration
+            | Self::Revocation
+            | Self::Witness
+            | Self::Officer
+            | Self::TokenIssuer
+            | Self::VaultIdentity
+            | Self::Vendor => Algorithm::Ed25519,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name given is not that of a [`Role`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("unknown role of a key")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == name)
+            .ok_or(UnknownRole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back_as_what_it_names() {
+        for role in Role::ALL {
+            assert_eq!(role.to_string().parse(), Ok(role));
+        }
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+        }
+    }
+
+    #[test]
+    fn a_name_in_another_spelling_is_refused() {
+        for name in ["", "Log", "log ", "token_issuer", "tokenissuer"] {
+            assert_eq!(name.parse::<Role>(), Err(UnknownRole), "{name:?}");
+        }
+        for name in ["", "Ed25519", "p384", "x25519 "] {
+            assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_operator_uses_p384_and_only_the_vault_session_agrees_on_keys() {
+        for role in Role::ALL {
+            let expect = match role.as_str() {
+                "operator" => Algorithm::EcdsaP384,
+                "vault-session" => Algorithm::X25519,
+                _ => Algorithm::Ed25519,
+            };
+            assert_eq!(role.algorithm(), expect, "{role}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! One namespace: its owner task, its publisher task, and the handle that everybody else has.
+//!
+//! The owner task alone changes the log: it admits, signs, commits ([`owner`]). The publisher task alone talks to the
+//! witnesses and publishes ([`crate::witness_round`]). The handle reads views and queues submissions; it decides nothing.
+//!
+//! Invariants: one writer for each namespace in a process (this module) and across processes (the writer epoch in the
+//! store); a submission is answered only with what is durable at the level it asked for; no timer stands in the way of a
+//! submission.
+
+mod draft;
+mod handle;
+mod owner;
+mod start;
+mod submission;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countermark_bundle::identity::{Namespace, Timestamp};
+use countermark_bundle::key::PublicKey;
+use countermark_bundle::trust::TrustFile;
+use countermark_keys::Signer;
+use countermark_signer_policy::PolicySet;
+use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::size::TreeSize;
+
+use crate::ports::{Clock, HeadRegister, Store, WitnessClient, WitnessEndpoint};
+
+pub use handle::NamespaceHandle;
+pub use owner::Ended;
+pub use start::{CreateError, SettingsError, StartError, create, start};
+pub use submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
+
+/// The most submissions that wait for the owner task; more are answered [`SubmitError::Overloaded`].
+pub const QUEUE_MAX: usize = 1_024;
+/// The most entries of one commit.
+pub const BATCH_MAX: usize = 256;
+/// When an overloaded submitter should come back.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a namespace is served with.
+pub struct NamespaceSettings {
+    /// The log's origin, `<authority name>/<namespace>`.
+    pub origin: Origin,
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The keys, quorum and limits the namespace was created with.
+    pub trust: TrustFile,
+    /// Signs checkpoints.
+    pub log_signer: Box<dyn Signer>,
+    /// Signs certificates.
+    pub certificate_signer: Box<dyn Signer>,
+    /// What the authority agrees to certify.
+    pub policy: PolicySet,
+    /// Whose attestations count.
+    pub vendor_keys: Vec<PublicKey>,
+    /// Who is asked for cosignatures.
+    pub witnesses: Vec<WitnessEndpoint>,
+    /// How old the newest cosignatures may grow before new ones are asked for.
+    pub recosign_every: Duration,
+    /// The deadline of one call to a witness.
+    pub witness_timeout: Duration,
+}
+
+/// The outside world of a namespace.
+#[derive(Clone)]
+pub struct Ports {
+    /// Entries, tiles and heads.
+    pub store: Arc<dyn Store>,
+    /// The last signed head, on other storage.
+    pub register: Arc<dyn HeadRegister>,
+    /// The way to the witnesses.
+    pub witnesses: Arc<dyn WitnessClient>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How a namespace is doing.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// What the owner task does.
+    pub state: OwnerState,
+    /// The committed size.
+    pub committed: TreeSize,
+    /// The published size and head time; `None` before the first publication.
+    pub published: Option<(TreeSize, Timestamp)>,
+    /// The age of the published head time in seconds.
+    pub head_age_seconds: Option<u64>,
+    /// Every witness, in the order of the settings.
+    pub witnesses: Vec<WitnessHealth>,
+}
+
+/// What the owner task of a namespace does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerState {
+    /// Admits and commits.
+    Serving,
+    /// A port failed; it is reading everything again.
+    Reloading,
+    /// Stopped for good: shut down, fenced off by another process, or what it read again contradicts what it signed.
+    Stopped,
+}
+
+/// What a witness last said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessHealth {
+    /// The witness's name, from its key.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Its last valid cosignature.
+    pub last_success: Option<Timestamp>,
+    /// Its last failure since then.
+    pub last_error: Option<(Timestamp, String)>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What is handed to the owner task, and what comes back.
+
+use std::time::Duration;
+
+use countermark_bundle::identity::{Digest, Epoch};
+use countermark_tlog::hash::LeafHash;
+use countermark_tlog::size::{LeafIndex, TreeSize};
+use thiserror::Error;
+
+use crate::admit::Refusal;
+
+/// What a submitter hands in.
+#[derive(Debug, Clone)]
+pub enum Submission {
+    /// A fleet statement to be admitted and certified.
+    Statement {
+        /// The exact statement bytes.
+        statement: Vec<u8>,
+        /// Officers' approvals, compact JWS.
+        approvals: Vec<String>,
+        /// The members' attestation documents.
+        attestations: Vec<Vec<u8>>,
+        /// The authenticated submitter.
+        submitter: String,
+    },
+    /// A finished entry: activation, revocation, evidence or policy change.
+    Entry {
+        /// The exact entry bytes.
+        bytes: Vec<u8>,
+        /// The authenticated submitter.
+        submitter: String,
+    },
+}
+
+/// How far an entry must have come before its submitter is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaitLevel {
+    /// Durable in the database and covered by the registered head.
+    Committed,
+    /// A quorum of witnesses cosigned a head that includes it.
+    Witnessed,
+    /// That cosigned head is stored and served.
+    Published,
+}
+
+/// Where a submitted entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// Its index.
+    pub index: LeafIndex,
+    /// Its leaf hash, of the stored bytes.
+    pub leaf_hash: LeafHash,
+    /// Its identity for deduplication.
+    pub identity: Digest,
+    /// The level reached.
+    pub level: WaitLevel,
+    /// The size of the head that reached it.
+    pub size: TreeSize,
+    /// Whether an earlier submission put it there.
+    pub duplicate: bool,
+}
+
+/// Why a submission did not reach the level it was to wait for.
+#[derive(Debug, Error)]
+pub enum SubmitError {
+    /// Refused: final, and the submission's fault.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Conflict: the statement does not follow the newest certified one. Try again on top of the state given.
+    #[error("the statement does not follow the newest certified one; the next epoch is {next_epoch}")]
+    Conflict {
+        /// The epoch that the next statement must have.
+        next_epoch: Epoch,
+        /// The digest that it must name as `previous`; `None` before the first statement.
+        previous: Option<Digest>,
+    },
+    /// The queue is full; nothing was kept.
+    #[error("too many submissions are waiting")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The deadline passed first. The submission is not withdrawn: sending it again is answered with the same index.
+    #[error("the deadline passed before the entry reached the level asked for")]
+    DeadlinePassed {
+        /// How far the entry had come; `None`: not committed yet, or not at all.
+        reached: Option<Submitted>,
+    },
+    /// Fault: ours. Sending the submission again is safe.
+    #[error("the log could not finish the submission: {reason}")]
+    Fault {
+        /// What failed.
+        reason: SubmitFault,
+    },
+}
+
+/// What failed on our side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SubmitFault {
+    /// A key holder gave no signature; nothing was kept.
+    #[error("a key holder gave no signature")]
+    Signing,
+    /// A batch failed our own verification before it was committed; nothing was kept.
+    #[error("the batch failed its own verification")]
+    SelfCheck,
+    /// The store or the head register failed; after everything was read again, the entry is not in the log.
+    #[error("the store or the head register failed; nothing was kept")]
+    NotKept,
+    /// The namespace has stopped: shut down, fenced off by another process, or its past contradicts itself.
+    #[error("the namespace has stopped")]
+    Stopped,
+}

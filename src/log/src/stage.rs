@@ -1,0 +1,275 @@
+//! The next batch, computed and signed in memory: indexes, hashes, tiles, root, checkpoint. Pure: no port is called here.
+//!
+//! It is not a decision: what is staged was admitted before, and nothing staged exists until a store committed it.
+//!
+//! Invariant: a [`SignedBatch`] can only be made by [`StagedBatch::sign`], which has verified, by the code that verifies
+//! foreign proofs, that the new tree extends the old one, that every new entry is in it, and that the checkpoint carries
+//! the log's own signature. Bit flips have ended real logs.
+
+mod tree;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use countermark_bundle::identity::Digest;
+use countermark_keys::{SignError, Signer};
+use countermark_tlog::checkpoint::{Checkpoint, CheckpointError, Origin, SignedCheckpoint};
+use countermark_tlog::edge::EdgeError;
+use countermark_tlog::hash::{Hash, LeafHash, RootHash, leaf_hash};
+use countermark_tlog::note::{NoteError, NoteSignature, SignedNote, VerifierKey};
+use countermark_tlog::proof::{ProofError, verify_consistency, verify_inclusion};
+use countermark_tlog::size::{LeafIndex, TreeSize};
+use countermark_tlog::tile::TileCoord;
+use countermark_tlog::tree::{HashReader, NodeCoord, ProveError, prove_consistency, prove_inclusion};
+use thiserror::Error;
+
+use crate::ports::StoredHead;
+
+pub use tree::{Tree, TreeError};
+
+/// An admitted entry that has no index yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// What makes two submissions the same entry.
+    pub identity: Digest,
+    /// The exact bytes, 1 to 65,535.
+    pub bytes: Arc<[u8]>,
+}
+
+/// An entry with its place in the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedEntry {
+    /// Its index.
+    pub index: LeafIndex,
+    /// Its hash as a leaf.
+    pub leaf_hash: LeafHash,
+    /// What makes two submissions the same entry.
+    pub identity: Digest,
+    /// The exact bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// Why no batch was staged.
+#[derive(Debug, Error)]
+pub enum StageError {
+    /// A batch of nothing.
+    #[error("a batch has at least one entry")]
+    Empty,
+    /// The tree has the largest size.
+    #[error(transparent)]
+    Full(#[from] EdgeError),
+}
+
+/// Why a staged batch was not signed, or is not released.
+#[derive(Debug, Error)]
+pub enum SignBatchError {
+    /// The key holder gave no signature.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The checkpoint that was signed is no note.
+    #[error("the signed checkpoint: {0}")]
+    Note(#[from] NoteError),
+    /// The checkpoint that was signed does not verify under the log's key.
+    #[error("the signed checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint that was signed is of another head than the staged one.
+    #[error("the signed checkpoint is of size {found}, staged was {expected}")]
+    OtherHead {
+        /// The staged size.
+        expected: TreeSize,
+        /// The signed size.
+        found: TreeSize,
+    },
+    /// A proof could not be made from the staged nodes.
+    #[error("the staged tree lacks a node: {0}")]
+    Prove(#[from] ProveError<MissingNode>),
+    /// A proof of the staged tree does not verify.
+    #[error("the staged tree does not verify: {0}")]
+    Proof(#[from] ProofError),
+}
+
+/// A node that a proof needs and the staged nodes do not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("node {} of level {} is neither a peak of the old tree nor new", node.index, node.level)]
+pub struct MissingNode {
+    /// The node.
+    pub node: NodeCoord,
+}
+
+/// A batch with indexes and hashes; unsigned.
+#[derive(Debug)]
+pub struct StagedBatch {
+    origin: Origin,
+    old_size: TreeSize,
+    old_root: RootHash,
+    entries: Vec<StagedEntry>,
+    full_tiles: Vec<(TileCoord, Vec<u8>)>,
+    changed_partial_tiles: Vec<(TileCoord, Vec<u8>)>,
+    emptied_levels: Vec<u8>,
+    tree: Tree,
+    /// The peaks of the old tree and every new node: all that proofs about this batch need.
+    nodes: HashMap<NodeCoord, Hash>,
+}
+
+/// Gives the entries the indexes after the tree's last leaf and computes everything that follows from it.
+pub fn stage(origin: &Origin, tree: &Tree, entries: Vec<NewEntry>) -> Result<StagedBatch, StageError> {
+    if entries.is_empty() {
+        return Err(StageError::Empty);
+    }
+    let mut next = tree.clone();
+    let mut nodes: HashMap<NodeCoord, Hash> = tree.peaks().collect();
+    let mut full_tiles = Vec::new();
+    let mut touched = BTreeSet::from([0]);
+    let mut staged = Vec::with_capacity(entries.len());
+    for NewEntry { identity, bytes } in entries {
+        let leaf_hash = leaf_hash(&bytes);
+        let index = next.append(
+            leaf_hash,
+            |coord, hash| {
+                nodes.insert(coord, hash);
+            },
+            |tile, bytes| {
+                // The tile above has one hash more.
+                touched.insert(tile.level() + 1);
+                full_tiles.push((tile, bytes));
+            },
+        )?;
+        staged.push(StagedEntry {
+            index,
+            leaf_hash,
+            identity,
+            bytes,
+        });
+    }
+    let changed_partial_tiles: Vec<_> = next
+        .partial_tiles()
+        .filter(|(tile, _)| touched.contains(&tile.level()))
+        .map(|(tile, bytes)| (tile, bytes.to_vec()))
+        .collect();
+    let is_partial = |level: &u8| changed_partial_tiles.iter().any(|(tile, _)| tile.level() == *level);
+    let emptied_levels = touched.into_iter().filter(|level| !is_partial(level)).collect();
+    Ok(StagedBatch {
+        origin: origin.clone(),
+        old_size: tree.size(),
+        old_root: tree.root(),
+        entries: staged,
+        full_tiles,
+        changed_partial_tiles,
+        emptied_levels,
+        tree: next,
+        nodes,
+    })
+}
+
+impl StagedBatch {
+    /// Signs the head and verifies everything that the signature will stand for.
+    pub fn sign(self, signer: &dyn Signer, log_key: &VerifierKey) -> Result<SignedBatch, SignBatchError> {
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            size: self.tree.size(),
+            root: self.tree.root(),
+        };
+        let text = checkpoint.text();
+        let signature = signer.sign(text.as_bytes())?;
+        let note = SignedNote::new(&text, vec![NoteSignature::new(log_key, &signature)])?.to_bytes();
+        self.verify(&note, log_key)?;
+        let head = StoredHead {
+            size: checkpoint.size,
+            root: checkpoint.root,
+            checkpoint: note,
+        };
+        Ok(SignedBatch { staged: self, head })
+    }
+
+    /// The second code path: reads the note back and verifies what it says as a stranger would.
+    fn verify(&self, note: &[u8], log_key: &VerifierKey) -> Result<(), SignBatchError> {
+        let signed = SignedCheckpoint::parse(note)?;
+        signed.verify_log(std::slice::from_ref(log_key))?;
+        let Checkpoint { origin, size, root } = signed.checkpoint();
+        if *origin != self.origin || *size != self.tree.size() {
+            return Err(SignBatchError::OtherHead {
+                expected: self.tree.size(),
+                found: *size,
+            });
+        }
+        let growth = prove_consistency(self.old_size, *size, self)?;
+        verify_consistency(self.old_size, self.old_root, *size, *root, &growth)?;
+        for entry in &self.entries {
+            let path = prove_inclusion(entry.index, *size, self)?;
+            verify_inclusion(leaf_hash(&entry.bytes), entry.index, *size, *root, &path)?;
+        }
+        Ok(())
+    }
+}
+
+impl HashReader for StagedBatch {
+    type Error = MissingNode;
+
+    fn read(&self, nodes: &[NodeCoord]) -> Result<Vec<Hash>, MissingNode> {
+        nodes
+            .iter()
+            .map(|node| self.nodes.get(node).copied().ok_or(MissingNode { node: *node }))
+            .collect()
+    }
+}
+
+/// A batch whose head is signed and verified. It is in memory only: its signature may not leave the process before the
+/// batch is committed and the head registered.
+#[derive(Debug)]
+pub struct SignedBatch {
+    staged: StagedBatch,
+    head: StoredHead,
+}
+
+impl SignedBatch {
+    /// The log.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.staged.origin
+    }
+
+    /// The size before the batch.
+    #[must_use]
+    pub const fn old_size(&self) -> TreeSize {
+        self.staged.old_size
+    }
+
+    /// The signed head after the batch.
+    #[must_use]
+    pub const fn head(&self) -> &StoredHead {
+        &self.head
+    }
+
+    /// The entries in order of their indexes, at least one.
+    #[must_use]
+    pub fn entries(&self) -> &[StagedEntry] {
+        &self.staged.entries
+    }
+
+    /// The hash tiles that became full, 8,192 bytes each.
+    #[must_use]
+    pub fn full_tiles(&self) -> &[(TileCoord, Vec<u8>)] {
+        &self.staged.full_tiles
+    }
+
+    /// The partial tiles that the batch changed, by rising level.
+    #[must_use]
+    pub fn changed_partial_tiles(&self) -> &[(TileCoord, Vec<u8>)] {
+        &self.staged.changed_partial_tiles
+    }
+
+    /// The tile levels that have no partial tile after the batch and may have had one before.
+    #[must_use]
+    pub fn emptied_levels(&self) -> &[u8] {
+        &self.staged.emptied_levels
+    }
+
+    /// The tree after the batch.
+    #[must_use]
+    pub const fn tree(&self) -> &Tree {
+        &self.staged.tree
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! The verbs of the command line, for `countermark-witness` and for `countermark witness`.
+//!
+//! Standard output carries only what a caller reads: the verifier key of `init` and `vkey`, the ready
+//! line of `serve`. Everything else goes to the log.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::{Config, ConfigError};
+use crate::service::{InitError, ServeError, VkeyError, init, serve, vkey};
+
+/// What a witness is told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new witness: its key, unless there is one, and its empty state
+    Init(InitArgs),
+    /// Serve until interrupted
+    Serve(ServeArgs),
+    /// Print the verifier key
+    Vkey(VkeyArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// End when standard input ends, so that no child outlives its parent
+    #[arg(long)]
+    pub exit_with_stdin: bool,
+}
+
+/// Arguments of `vkey`.
+#[derive(Debug, Args)]
+pub struct VkeyArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Why a verb failed.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The configuration was refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `init` failed.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// `vkey` failed.
+    #[error(transparent)]
+    Vkey(#[from] VkeyError),
+    /// `serve` failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Signals cannot be awaited, or standard input not watched.
+    #[error("cannot watch for the end")]
+    Watch(#[source] io::Error),
+    /// Standard output is closed.
+    #[error("cannot write to standard output")]
+    Stdout(#[source] io::Error),
+}
+
+impl CommandError {
+    /// The exit code of the process: 2 for a configuration that was refused, 1 for everything else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            Self::Init(_) | Self::Vkey(_) | Self::Serve(_) | Self::Watch(_) | Self::Stdout(_) => 1,
+        }
+    }
+}
+
+/// Does what `command` says.
+pub async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Init(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            print_line(&init(&config).await?)
+        }
+        Command::Vkey(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            print_line(&vkey(&config)?)
+        }
+        Command::Serve(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let end = end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
+            Ok(serve(config, announce, end).await?)
+        }
+    }
+}
+
+/// Prints the one line that a parent process waits for.
+fn announce(address: SocketAddr) {
+    let line = format!(r#"{{"ready":true,"address":"{address}"}}"#);
+    if let Err(error) = print_line(&line) {
+        // Nobody listens; the service is none the worse.
+        tracing::warn!(%error, "the ready line was not read");
+    }
+}
+
+fn print_line(line: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .map_err(CommandError::Stdout)
+}
+
+/// Completes at SIGTERM, at Ctrl-C, and at the end of standard input where that was asked for.
+///
+/// The signals are caught from this call on, not from the first poll.
+fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stdin = exit_with_stdin.then(watch_stdin).transpose()?;
+    Ok(async move {
+        let stdin_ended = async {
+            match stdin {
+                Some(ended) => {
+                    // An error means that the watcher is gone, which it is only at the end.
+                    let _ = ended.await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("ends: SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("ends: Ctrl-C"),
+            () = stdin_ended => tracing::info!("ends: standard input has ended"),
+        }
+    })
+}
+
+/// Reads standard input to its end on a thread of its own.
+///
+/// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
+fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("stdin-watch".to_owned())
+        .spawn(move || {
+            // An unreadable standard input has ended too.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            // The receiver is gone when the service ended first.
+            let _ = ended.send(());
+        })?;
+    Ok(end)
+}

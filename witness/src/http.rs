@@ -1,0 +1,182 @@
+//! The HTTP interface: `add-checkpoint`, the monitors' checkpoint, and a health check.
+//!
+//! Refusals become status codes in one table, [`answer_to`]. Bodies of refusals are problem documents
+//! (RFC 9457), except for 409, whose body the specification fixes.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use countermark_tlog::size::TreeSize;
+use countermark_tlog::witness_wire::{ADD_CHECKPOINT_BYTES_MAX, SIZE_CONTENT_TYPE, conflict_body};
+use tower::limit::GlobalConcurrencyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::authenticate::AuthenticateError;
+use crate::decide::Refusal;
+use crate::ports::{Clock, HeadStore};
+use crate::witness::{AddCheckpointError, Witness};
+
+/// How long a request may take, from its first byte to its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many requests are served at once; others wait.
+const REQUESTS_MAX: usize = 256;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The routes of a witness. Submission and monitoring prefix are the same.
+pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>) -> Router {
+    Router::new()
+        .route("/add-checkpoint", post(add_checkpoint::<Store, Time>))
+        .route(
+            "/{origin_hash}/checkpoint",
+            get(newest_checkpoint::<Store, Time>),
+        )
+        .route("/healthz", get(|| async { "ok" }))
+        .layer(DefaultBodyLimit::max(ADD_CHECKPOINT_BYTES_MAX))
+        .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_TIMEOUT,
+        ))
+        .with_state(witness)
+}
+
+async fn add_checkpoint<Store: HeadStore, Time: Clock>(
+    State(witness): State<Arc<Witness<Store, Time>>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return problem(rejection.status(), "body", "the body was not read"),
+    };
+    match witness.add_checkpoint(&body).await {
+        Ok(cosignatures) => ([(CONTENT_TYPE, TEXT)], cosignatures).into_response(),
+        Err(error) => {
+            report(&error);
+            answer_to(&error)
+        }
+    }
+}
+
+async fn newest_checkpoint<Store: HeadStore, Time: Clock>(
+    State(witness): State<Arc<Witness<Store, Time>>>,
+    Path(origin_hash): Path<String>,
+) -> Response {
+    // A newer one may be there at the next request.
+    let no_cache = HeaderValue::from_static("no-cache");
+    let path = format!("{origin_hash}/checkpoint");
+    match witness.newest_checkpoint(&path).await {
+        Ok(Some(note)) => ([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, no_cache)], note).into_response(),
+        Ok(None) => problem(
+            StatusCode::NOT_FOUND,
+            "never-cosigned",
+            "no checkpoint of such a log was ever cosigned",
+        ),
+        Err(error) => {
+            tracing::error!(error = causes(&error), "fault: the state was not read");
+            fault()
+        }
+    }
+}
+
+/// The one table from refusals to answers.
+///
+/// SPEC: C2SP tlog-witness, add-checkpoint.
+fn answer_to(error: &AddCheckpointError) -> Response {
+    let (status, kind) = match error {
+        AddCheckpointError::NotAuthentic(error) => match error {
+            AuthenticateError::MalformedRequest(_) | AuthenticateError::MalformedCheckpoint(_) => {
+                (StatusCode::BAD_REQUEST, "malformed")
+            }
+            AuthenticateError::UnknownOrigin { .. } => (StatusCode::NOT_FOUND, "unknown-origin"),
+            AuthenticateError::NotSigned { .. } => (StatusCode::FORBIDDEN, "not-signed"),
+        },
+        AddCheckpointError::NotAdmitted(refusal) => match refusal {
+            Refusal::OtherOldSize { stored, .. } => return conflict(*stored),
+            Refusal::OldAboveSize { .. } => (StatusCode::BAD_REQUEST, "old-size-above-size"),
+            Refusal::OtherEmptyRoot { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "empty-root"),
+            Refusal::Fork { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "fork"),
+            Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
+        },
+        AddCheckpointError::Clock(_)
+        | AddCheckpointError::Cosign(_)
+        | AddCheckpointError::Store(_) => return fault(),
+    };
+    problem(status, kind, &causes(error))
+}
+
+fn conflict(stored: TreeSize) -> Response {
+    let size = HeaderValue::from_static(SIZE_CONTENT_TYPE);
+    (
+        StatusCode::CONFLICT,
+        [(CONTENT_TYPE, size)],
+        conflict_body(stored),
+    )
+        .into_response()
+}
+
+/// A fault is ours: the caller learns nothing but that.
+fn fault() -> Response {
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "fault",
+        "the witness failed; ask again",
+    )
+}
+
+fn problem(status: StatusCode, kind: &str, detail: &str) -> Response {
+    let document = serde_json::json!({
+        "type": format!("urn:countermark:problem:witness:{kind}"),
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    (status, [(CONTENT_TYPE, PROBLEM)], document.to_string()).into_response()
+}
+
+/// Logs what was not cosigned, once.
+fn report(error: &AddCheckpointError) {
+    match error {
+        AddCheckpointError::NotAdmitted(Refusal::Fork { .. }) => {
+            tracing::error!(error = causes(error), "a followed log has forked");
+        }
+        // Anyone can cause these.
+        AddCheckpointError::NotAuthentic(_) => {
+            tracing::debug!(error = causes(error), "not cosigned");
+        }
+        AddCheckpointError::NotAdmitted(_) => {
+            tracing::info!(error = causes(error), "not cosigned");
+        }
+        AddCheckpointError::Clock(_)
+        | AddCheckpointError::Cosign(_)
+        | AddCheckpointError::Store(_) => {
+            tracing::error!(error = causes(error), "fault: not cosigned");
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn causes(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        line.push_str(": ");
+        line.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

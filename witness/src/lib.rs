@@ -1,0 +1,37 @@
+//! A C2SP witness: it cosigns a checkpoint of a log once it has seen that the log only grew.
+//!
+//! It is not a monitor: it knows heads, never entries, and does not judge what a log holds. It keeps no
+//! belief in memory between requests; what it knows of a log is one row of its database.
+//!
+//! Invariant: of any two heads of one log that carry this witness's cosignature, the smaller is a prefix
+//! of the larger. A signature leaves the process only after the head under it is durable, and a head is
+//! replaced only by compare-and-swap. A witness that lost its state is retired, never restarted empty.
+//!
+//! Source: <https://c2sp.org/tlog-witness>, <https://c2sp.org/tlog-cosignature>.
+//!
+//! ```text
+//! http -> witness -> ports <- sqlite, clock
+//!           |-- logs: whose checkpoints, under which keys
+//!           |-- authenticate, decide: pure
+//!           `-- cosigner: makes and checks the cosignature
+//! ```
+#![forbid(unsafe_code)]
+
+mod authenticate;
+pub mod command;
+mod config;
+mod cosigner;
+mod decide;
+mod http;
+mod logs;
+mod ports;
+mod service;
+mod sqlite;
+mod witness;
+
+pub use config::{Config, ConfigError};
+pub use cosigner::KeyError;
+pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};
+pub use ports::StoreError;
+pub use service::{InitError, ServeError, VkeyError, init, serve, vkey};
+pub use witness::StateError;

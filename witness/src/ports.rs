@@ -1,0 +1,163 @@
+//! What the witness needs of the world: a clock, and a store of the newest cosigned heads.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::cosignature::TIMESTAMP_MAX;
+use countermark_tlog::hash::RootHash;
+use countermark_tlog::size::TreeSize;
+use thiserror::Error;
+
+/// A time as cosignatures carry it: seconds since 1970, 1 to 2^63−1.
+///
+/// SPEC: C2SP tlog-cosignature: zero means "no timestamp" and never counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixSeconds(u64);
+
+impl UnixSeconds {
+    /// Takes a time; `None` for 0 and above 2^63−1.
+    #[must_use]
+    pub const fn new(seconds: u64) -> Option<Self> {
+        if seconds == 0 || seconds > TIMESTAMP_MAX {
+            None
+        } else {
+            Some(Self(seconds))
+        }
+    }
+
+    /// The seconds.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Result<UnixSeconds, ClockError>;
+}
+
+/// The clock shows a time that no cosignature can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the clock is not after 1970")]
+pub struct ClockError;
+
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Result<UnixSeconds, ClockError> {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|since| UnixSeconds::new(since.as_secs()))
+            .ok_or(ClockError)
+    }
+}
+
+/// What the witness knows of one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadState {
+    /// It never cosigned a head of the log. "Could not read" is never this.
+    NeverCosigned,
+    /// The newest head that it cosigned.
+    Cosigned(CosignedHead),
+}
+
+/// Which head: what the compare-and-swap compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadId {
+    /// How many entries.
+    pub size: TreeSize,
+    /// The root over them.
+    pub root: RootHash,
+}
+
+/// A head with everything that is stored of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CosignedHead {
+    /// Which head.
+    pub id: HeadId,
+    /// The time in the cosignature.
+    pub cosigned_at: UnixSeconds,
+    /// The note: text, empty line, the log's verified signature lines.
+    pub checkpoint: Vec<u8>,
+    /// The witness's own signature lines.
+    pub cosignatures: String,
+}
+
+impl HeadState {
+    /// The size to build on; 0 if nothing was ever cosigned.
+    ///
+    /// SPEC: C2SP tlog-witness, add-checkpoint: "or zero if it never cosigned a checkpoint for that origin".
+    pub fn size(&self) -> TreeSize {
+        match self {
+            HeadState::NeverCosigned => TreeSize::ZERO,
+            HeadState::Cosigned(head) => head.id.size,
+        }
+    }
+
+    /// Which head it is, if any.
+    pub fn id(&self) -> Option<HeadId> {
+        match self {
+            HeadState::NeverCosigned => None,
+            HeadState::Cosigned(head) => Some(head.id),
+        }
+    }
+}
+
+/// What became of a compare-and-swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// The new head is durable.
+    Stored,
+    /// The same head is durable already, with a newer cosignature, which stays. Only a renewal can get this.
+    NewerKept,
+    /// The stored head was not the expected one; nothing changed.
+    Lost,
+}
+
+/// The state of a witness. It may be shared by several processes: only [`HeadStore::swap`] changes it.
+pub trait HeadStore: Send + Sync + 'static {
+    /// Reads what is durable for a log.
+    fn read(&self, origin: &Origin) -> impl Future<Output = Result<HeadState, StoreError>> + Send;
+
+    /// Replaces the head of a log, in one durable transaction, if it is still `expected`.
+    ///
+    /// After an error the outcome is unknown: the new head may be durable or not.
+    fn swap(
+        &self,
+        origin: &Origin,
+        expected: Option<HeadId>,
+        new: &CosignedHead,
+    ) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+}
+
+/// Why the store gave no answer. All of them are faults; none says anything about what is stored.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The state could not be read.
+    #[error("the state could not be read")]
+    Read(#[source] Box<dyn StdError + Send + Sync>),
+    /// The state could perhaps not be written: the outcome is unknown.
+    #[error("it is not known whether the state was written")]
+    Write(#[source] Box<dyn StdError + Send + Sync>),
+    /// A row holds what was never written there.
+    #[error("the state of {origin} is damaged: column {column}")]
+    Damaged {
+        /// The log.
+        origin: Origin,
+        /// Where.
+        column: &'static str,
+    },
+}

@@ -1,0 +1,265 @@
+//! The life of a witness: made once, then served from what it stored.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create_passphrase_file};
+use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::cosigner::{Cosigner, KeyError};
+use crate::http;
+use crate::ports::SystemClock;
+use crate::sqlite::SqliteHeads;
+use crate::witness::{StateError, Witness};
+
+/// How long requests may still run after the shutdown was asked for.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// Why no witness was made.
+#[derive(Debug, Error)]
+pub enum InitError {
+    /// There is a state: this witness was made before.
+    #[error("{} exists already: this witness was made before", path.display())]
+    StateExists {
+        /// The state file.
+        path: PathBuf,
+    },
+    /// The key had a state that is gone.
+    #[error(
+        "{} says that the key had a state, and {} is missing: a witness that lost its state is retired, \
+         never restarted empty; make a new one under a new key (or delete the marker if an `init` was \
+         interrupted and the key never cosigned)",
+        marker.display(), state.display()
+    )]
+    KeyHadState {
+        /// The marker beside the key.
+        marker: PathBuf,
+        /// Where the state was to be made.
+        state: PathBuf,
+    },
+    /// The passphrase file could not be made.
+    #[error("cannot make the passphrase of the witness's key")]
+    Passphrase(#[from] CreatePassphraseError),
+    /// The key file could not be made.
+    #[error("cannot make the witness's key")]
+    CreateKey(#[from] CreateError),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The state could not be made.
+    #[error("cannot make the state of the witness")]
+    State(#[from] OpenError),
+    /// The file system failed.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+}
+
+/// Why there is no verifier key.
+#[derive(Debug, Error)]
+pub enum VkeyError {
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Why a witness does not serve, or stopped serving.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// There is no state.
+    #[error(
+        "there is no state at {}: a witness that lost its state is retired, never restarted empty; \
+         a new witness begins with `init`",
+        path.display()
+    )]
+    StateMissing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The state was not opened.
+    #[error("cannot open the state of the witness")]
+    Open(#[source] OpenError),
+    /// The state is not one to go on from.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Somebody else listens there.
+    #[error("cannot listen on {address}: the port is taken")]
+    AddressInUse {
+        /// The configured address.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The server failed.
+    #[error("the server failed")]
+    Server(#[source] io::Error),
+}
+
+/// Makes a witness and returns its verifier key.
+///
+/// The passphrase and the key are made where there are none; an existing key is used as it is. The empty
+/// state is made last: where it exists, the witness is complete. A key gets one state in its life.
+pub async fn init(config: &Config) -> Result<String, InitError> {
+    // 1. A witness that exists is left alone, its key too.
+    if exists(&config.state)? {
+        return Err(InitError::StateExists {
+            path: config.state.clone(),
+        });
+    }
+    // 2. The key. A crash from here to step 3 leaves a key that `init` takes up again.
+    if !exists(&config.passphrase_file)? {
+        create_passphrase_file(&config.passphrase_file)?;
+    }
+    if !exists(&config.key_file)? {
+        KeyFile::create(&config.key_file, Role::Witness, &config.passphrase_file)?;
+    }
+    let cosigner = Cosigner::open(config)?;
+    // 3. From now on this key never gets an empty state. A crash between this step and the next leaves a
+    //    key that must be given up, or freed by hand by someone who knows that it never cosigned.
+    mark_key(config)?;
+    // 4. The state, whole or not at all.
+    let pool = open_sqlite(&config.state, Database::Witness, Open::CreateNew).await?;
+    pool.close().await;
+    Ok(cosigner.key().to_string())
+}
+
+/// The verifier key of the witness.
+pub fn vkey(config: &Config) -> Result<String, VkeyError> {
+    Ok(Cosigner::open(config)?.key().to_string())
+}
+
+/// Serves until `shutdown` completes; requests that run then have 10 s to end.
+///
+/// `on_ready` is told the address once connections are accepted.
+pub async fn serve(
+    config: Config,
+    on_ready: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let cosigner = Cosigner::open(&config)?;
+    let pool = open_sqlite(&config.state, Database::Witness, Open::Existing)
+        .await
+        .map_err(|error| match error {
+            OpenError::Missing { path, .. } => ServeError::StateMissing { path },
+            error => ServeError::Open(error),
+        })?;
+    tracing::info!(vkey = %cosigner.key(), logs = config.logs.count(), "witness");
+    let store = SqliteHeads::new(pool.clone());
+    let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
+    let served = async {
+        witness.verify_state().await?;
+        let listener = listen(config.listen).await?;
+        let address = listener.local_addr().map_err(ServeError::Server)?;
+        tracing::info!(%address, "listens");
+        on_ready(address);
+        run(listener, http::router(witness), shutdown).await
+    }
+    .await;
+    // The last connection moves the write-ahead log into the state file.
+    pool.close().await;
+    served
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
+            _other => ServeError::Listen { address, source },
+        })
+}
+
+async fn run(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async {
+        // Completes when `stop` is dropped.
+        let _ = stopped.await;
+    });
+    let mut server = pin!(server.into_future());
+    tokio::select! {
+        ended = &mut server => return ended.map_err(ServeError::Server),
+        () = shutdown => drop(stop),
+    }
+    match tokio::time::timeout(SHUTDOWN_GRACE, server).await {
+        Ok(ended) => ended.map_err(ServeError::Server),
+        Err(_elapsed) => {
+            // A request that is cut off here is a crash at the step it had reached, which is safe.
+            tracing::warn!("requests were cut off at the end");
+            Ok(())
+        }
+    }
+}
+
+/// Writes beside the key that it has a state, durably; refuses a key that had one.
+fn mark_key(config: &Config) -> Result<(), InitError> {
+    let mut name = config.key_file.as_os_str().to_owned();
+    name.push(".has-state");
+    let marker = PathBuf::from(name);
+    let io_error = |source| InitError::Io {
+        path: marker.clone(),
+        source,
+    };
+    let mut file = match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&marker)
+    {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(InitError::KeyHadState {
+                marker,
+                state: config.state.clone(),
+            });
+        }
+        Err(error) => return Err(io_error(error)),
+    };
+    writeln!(file, "{}", config.state.display())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| File::open(folder_of(&marker))?.sync_all())
+        .map_err(io_error)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+fn exists(path: &Path) -> Result<bool, InitError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(InitError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}

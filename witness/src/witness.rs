@@ -1,0 +1,206 @@
+//! The witness itself: the order in which a request is checked, cosigned, stored and answered.
+//!
+//! Nothing about a log is kept in memory between requests, so there is nothing to drop after a fault and
+//! nothing to reload after a restart: the next request reads what is durable. Requests of different logs
+//! share only the store; requests of one log race, and the compare-and-swap lets one of them win.
+
+use countermark_tlog::checkpoint::{CheckpointError, Origin, SignedCheckpoint};
+use countermark_tlog::cosignature::{Cosignature, CosignatureError};
+use countermark_tlog::note::VerifierKey;
+use thiserror::Error;
+
+use crate::authenticate::{AuthenticateError, authenticate};
+use crate::cosigner::{CosignError, Cosigner};
+use crate::decide::{Refusal, decide};
+use crate::logs::FollowedLogs;
+use crate::ports::{
+    Clock, ClockError, CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap,
+};
+
+/// A witness over a store and a clock.
+pub struct Witness<Store, Time> {
+    logs: FollowedLogs,
+    cosigner: Cosigner,
+    store: Store,
+    clock: Time,
+}
+
+/// Why a checkpoint was not cosigned.
+#[derive(Debug, Error)]
+pub enum AddCheckpointError {
+    /// Refused before anything about the log was looked at.
+    #[error(transparent)]
+    NotAuthentic(#[from] AuthenticateError),
+    /// Refused, or a conflict, in view of what was cosigned before.
+    #[error(transparent)]
+    NotAdmitted(#[from] Refusal),
+    /// Fault: no usable time.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// Fault: no cosignature.
+    #[error(transparent)]
+    Cosign(#[from] CosignError),
+    /// Fault: the store gave no answer; what is stored is not known.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a witness does not start with the state it found.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// The state could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored checkpoint is not one.
+    #[error("the stored checkpoint of {origin} is malformed")]
+    Checkpoint {
+        /// The log.
+        origin: Origin,
+        /// Why.
+        source: CheckpointError,
+    },
+    /// The stored checkpoint says something else than the columns beside it.
+    #[error("the stored checkpoint of {origin} is not the head that the state names")]
+    OtherHead {
+        /// The log.
+        origin: Origin,
+    },
+    /// The stored cosignature is of another key: this is the state of another witness.
+    #[error(
+        "the stored head of {origin} was not cosigned by {own_key}: is this the state of another witness?"
+    )]
+    OtherWitness {
+        /// The log.
+        origin: Origin,
+        /// The witness's key.
+        own_key: VerifierKey,
+    },
+    /// The stored cosignature does not verify.
+    #[error("the stored cosignature of {origin} does not verify")]
+    Cosignature {
+        /// The log.
+        origin: Origin,
+        /// Why.
+        source: CosignatureError,
+    },
+}
+
+impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
+    /// Puts a witness together.
+    pub fn new(logs: FollowedLogs, cosigner: Cosigner, store: Store, clock: Time) -> Self {
+        Self {
+            logs,
+            cosigner,
+            store,
+            clock,
+        }
+    }
+
+    /// Answers one `add-checkpoint` with the cosignature lines.
+    ///
+    /// Dropping the future, as a client does that hangs up, is a crash at the step it had reached.
+    pub async fn add_checkpoint(&self, body: &[u8]) -> Result<String, AddCheckpointError> {
+        let request = authenticate(body, &self.logs)?;
+        let origin = request.checkpoint.origin().clone();
+        let old = request.old;
+        // 1. Read what is durable. A crash here, or an error, has changed nothing.
+        let state = self.store.read(&origin).await?;
+        // 2. Verify everything against it. A crash here has changed nothing.
+        let admitted = decide(&state, request, self.clock.now()?)?;
+        // 3. Cosign in memory. A crash here loses a signature that nobody has seen.
+        let head = self.cosigner.cosign(&admitted)?;
+        // 4. The commit point: one transaction that takes the place of exactly the head read in step 1.
+        //    A crash here leaves the old head or the new one; both are true. After an error it is not
+        //    known which; the signature is dropped with this frame and the next request reads again.
+        match self.store.swap(&origin, state.id(), &head).await? {
+            Swap::Stored | Swap::NewerKept => {}
+            Swap::Lost => {
+                // Another request was faster. Its head is the newest; ours may roll nothing back.
+                let stored = self.store.read(&origin).await?.size();
+                return Err(Refusal::OtherOldSize { old, stored }.into());
+            }
+        }
+        // 5. Only now may the signature leave. A crash here loses the answer: the client is told the
+        //    stored size on its retry, and a request from that size to itself renews the cosignature.
+        Ok(head.cosignatures)
+    }
+
+    /// The newest cosigned checkpoint of the log under `path`: the log's verified signatures, then ours.
+    ///
+    /// `None` for a log that is not followed or was never cosigned.
+    pub async fn newest_checkpoint(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(origin) = self.logs.at_path(path) else {
+            return Ok(None);
+        };
+        match self.store.read(origin).await? {
+            HeadState::NeverCosigned => Ok(None),
+            HeadState::Cosigned(head) => Ok(Some(note_bytes(&head))),
+        }
+    }
+
+    /// Checks that every stored head of a followed log is whole and was cosigned by this witness's key.
+    ///
+    /// Run before anything is served: a state that was swapped with another witness's would let this one
+    /// go back behind its own cosignatures.
+    pub async fn verify_state(&self) -> Result<(), StateError> {
+        for origin in self.logs.origins() {
+            if let HeadState::Cosigned(head) = self.store.read(origin).await? {
+                verify_stored(origin, &head, self.cosigner.key())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note_bytes(head: &CosignedHead) -> Vec<u8> {
+    let mut note = head.checkpoint.clone();
+    note.extend_from_slice(head.cosignatures.as_bytes());
+    note
+}
+
+fn verify_stored(
+    origin: &Origin,
+    head: &CosignedHead,
+    own_key: &VerifierKey,
+) -> Result<(), StateError> {
+    let stored =
+        SignedCheckpoint::parse_allowing_extensions(&note_bytes(head)).map_err(|source| {
+            StateError::Checkpoint {
+                origin: origin.clone(),
+                source,
+            }
+        })?;
+    let checkpoint = stored.checkpoint();
+    let id = HeadId {
+        size: checkpoint.size,
+        root: checkpoint.root,
+    };
+    if (&checkpoint.origin, id) != (origin, head.id) {
+        return Err(StateError::OtherHead {
+            origin: origin.clone(),
+        });
+    }
+    let Some(line) = stored.note().signature_of(own_key) else {
+        return Err(StateError::OtherWitness {
+            origin: origin.clone(),
+            own_key: own_key.clone(),
+        });
+    };
+    let cosignature = Cosignature::from_note_signature(line).and_then(|cosignature| {
+        cosignature.verify(own_key, stored.note().text())?;
+        Ok(cosignature)
+    });
+    match cosignature {
+        Ok(cosignature) if cosignature.timestamp == head.cosigned_at.get() => Ok(()),
+        Ok(_) => Err(StateError::OtherHead {
+            origin: origin.clone(),
+        }),
+        Err(source) => Err(StateError::Cosignature {
+            origin: origin.clone(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
