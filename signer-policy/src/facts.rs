@@ -79,10 +79,7 @@ impl Facts {
         let statement = request.statement;
         let approvers: BTreeSet<_> = request.approvers.iter().collect();
         Self {
-            approvals: Approvals {
-                distinct: count(approvers.len()),
-                needed: long(request.approvals_needed),
-            },
+            approvals: Approvals { distinct: count(approvers.len()), needed: long(request.approvals_needed) },
             statement: StatementFacts {
                 epoch: long(statement.epoch.get()),
                 age_seconds: from_to(statement.issued_at, request.now),
@@ -99,10 +96,8 @@ impl Facts {
 
 impl LiveFleets {
     fn of(statement: &Statement, attestations: &[VerifiedAttestation]) -> Self {
-        let by_digest: BTreeMap<Digest, &VerifiedAttestation> = attestations
-            .iter()
-            .map(|attestation| (Digest::of(attestation.bytes()), attestation))
-            .collect();
+        let by_digest: BTreeMap<Digest, &VerifiedAttestation> =
+            attestations.iter().map(|attestation| (Digest::of(attestation.bytes()), attestation)).collect();
         let fleets: Vec<&Fleet> = live(statement).collect();
         let members = fleets.iter().flat_map(|fleet| fleet.members.iter().map(move |member| (fleet, member)));
         let attested = members.filter(|(fleet, member)| {
@@ -128,8 +123,7 @@ impl Change {
         let Some(previous) = previous else {
             return Self { first: true, ..Self::default() };
         };
-        let before: BTreeMap<&Name, &Fleet> =
-            previous.fleets.iter().map(|fleet| (&fleet.fleet_id, fleet)).collect();
+        let before: BTreeMap<&Name, &Fleet> = previous.fleets.iter().map(|fleet| (&fleet.fleet_id, fleet)).collect();
         let (members_before, members_after) = (live_members(previous), live_members(statement));
         let (keys_before, keys_after) = (live_keys(previous), live_keys(statement));
         let mut change = Self {
@@ -167,9 +161,8 @@ impl Change {
     }
 
     fn compare(&mut self, old: &Fleet, new: &Fleet) {
-        let members = |fleet: &Fleet| -> BTreeSet<Name> {
-            fleet.members.iter().map(|member| member.member_id.clone()).collect()
-        };
+        let members =
+            |fleet: &Fleet| -> BTreeSet<Name> { fleet.members.iter().map(|member| member.member_id.clone()).collect() };
         self.guess_limits_raised += i64::from(new.guess_limit > old.guess_limit);
         self.guess_limits_lowered += i64::from(new.guess_limit < old.guess_limit);
         let all_stay = members(old).is_subset(&members(new));
@@ -190,9 +183,7 @@ fn live(statement: &Statement) -> impl Iterator<Item = &Fleet> {
 }
 
 fn live_members(statement: &Statement) -> BTreeSet<(&Name, &Name)> {
-    live(statement)
-        .flat_map(|fleet| fleet.members.iter().map(|member| (&fleet.fleet_id, &member.member_id)))
-        .collect()
+    live(statement).flat_map(|fleet| fleet.members.iter().map(|member| (&fleet.fleet_id, &member.member_id))).collect()
 }
 
 fn live_keys(statement: &Statement) -> BTreeSet<KeyId> {

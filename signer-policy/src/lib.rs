@@ -10,6 +10,8 @@
 //!
 //! Invariant: a request is permitted only if some policy permits it, none forbids it, and every policy could be
 //! evaluated.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::as_conversions))]
 
 pub mod access_token;

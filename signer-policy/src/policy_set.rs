@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use cedar_policy::{
-    Authorizer, Context, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicyId, Schema,
+    AuthorizationError, Authorizer, Context, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicyId, Schema,
 };
 use countermark_bundle::entry::Decision;
 use countermark_bundle::identity::{Digest, Name};
@@ -87,7 +87,8 @@ impl PolicySet {
         let mut broken = BTreeMap::new();
         // Cedar skips a policy that it cannot evaluate, and a skipped `forbid` would permit: here it refuses.
         for error in answer.diagnostics().errors() {
-            broken.insert(error.policy_id().to_string(), format!("could not be evaluated: {error}"));
+            let AuthorizationError::PolicyEvaluationError(error) = error;
+            broken.insert(error.policy_id().to_string(), format!("could not be evaluated: {}", error.inner()));
         }
         let determining = |effect| {
             let rules = answer.diagnostics().reason().filter_map(|id| self.rules.get(id));
@@ -105,8 +106,7 @@ impl PolicySet {
             return Err(refusal(broken));
         }
         let rule = determining(Effect::Permit).map(|rule| &rule.name).min();
-        rule.map(|rule| Decision { policy: self.digest, rule: rule.clone() })
-            .ok_or_else(|| refusal(BTreeMap::new()))
+        rule.map(|rule| Decision { policy: self.digest, rule: rule.clone() }).ok_or_else(|| refusal(BTreeMap::new()))
     }
 
     /// Whether some policy permits, leaving aside those that forbid: so that a refusal can name everything at once.
@@ -118,8 +118,8 @@ impl PolicySet {
     fn cedar_request(&self, request: &Request<'_>) -> Result<cedar_policy::Request, String> {
         let action = entity("Action", request.action.as_str());
         let facts = serde_json::to_value(Facts::of(request)).map_err(|error| error.to_string())?;
-        let context = Context::from_json_value(facts, Some((&self.schema, &action)))
-            .map_err(|error| error.to_string())?;
+        let context =
+            Context::from_json_value(facts, Some((&self.schema, &action))).map_err(|error| error.to_string())?;
         cedar_policy::Request::new(
             entity("Submitter", request.submitter),
             action,

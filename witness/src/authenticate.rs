@@ -83,13 +83,9 @@ impl AuthenticCheckpoint {
 /// Reads a request and verifies that a followed log signed its checkpoint.
 ///
 /// SPEC: C2SP tlog-witness, add-checkpoint: malformed, then unknown origin, then signature.
-pub fn authenticate(
-    body: &[u8],
-    logs: &FollowedLogs,
-) -> Result<AuthenticRequest, AuthenticateError> {
+pub fn authenticate(body: &[u8], logs: &FollowedLogs) -> Result<AuthenticRequest, AuthenticateError> {
     let request = AddCheckpointRequest::parse(body).map_err(AuthenticateError::MalformedRequest)?;
-    let (origin, id, note) =
-        parse_checkpoint(&request.checkpoint).map_err(AuthenticateError::MalformedCheckpoint)?;
+    let (origin, id, note) = parse_checkpoint(&request.checkpoint).map_err(AuthenticateError::MalformedCheckpoint)?;
     let Some(keys) = logs.keys_of(&origin) else {
         return Err(AuthenticateError::UnknownOrigin { origin });
     };
@@ -108,10 +104,7 @@ fn parse_checkpoint(bytes: &[u8]) -> Result<(Origin, HeadId, SignedNote), Checkp
     match SignedCheckpoint::parse_allowing_extensions(bytes) {
         Ok(signed) => {
             let checkpoint = signed.checkpoint();
-            let id = HeadId {
-                size: checkpoint.size,
-                root: checkpoint.root,
-            };
+            let id = HeadId { size: checkpoint.size, root: checkpoint.root };
             Ok((checkpoint.origin.clone(), id, signed.note().clone()))
         }
         // Well-formed but for its root, which `decide` refuses once the log is known to have signed it.
@@ -127,22 +120,15 @@ fn parse_other_empty_root(bytes: &[u8]) -> Result<(Origin, HeadId, SignedNote), 
     let (Some(origin), Some("0"), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
         return Err(CheckpointError::EmptyRoot);
     };
-    let id = HeadId {
-        size: TreeSize::ZERO,
-        root: RootHash(Hash::from_base64(root).map_err(|_| CheckpointError::Root)?),
-    };
+    let id =
+        HeadId { size: TreeSize::ZERO, root: RootHash(Hash::from_base64(root).map_err(|_| CheckpointError::Root)?) };
     Ok((Origin::new(origin)?, id, note))
 }
 
 /// SPEC: C2SP tlog-witness, add-checkpoint: signatures of unknown keys are ignored; they are not stored or
 /// served under our cosignature either.
 fn with_lines_of(note: &SignedNote, signers: &[VerifierKey]) -> SignedNote {
-    let verified = note
-        .signatures()
-        .iter()
-        .filter(|line| signers.iter().any(|key| line.is_of(key)))
-        .cloned()
-        .collect();
+    let verified = note.signatures().iter().filter(|line| signers.iter().any(|key| line.is_of(key))).cloned().collect();
     SignedNote::new(note.text(), verified)
         .expect("the text is of a note that was read, and `verify` names at least one signer")
 }

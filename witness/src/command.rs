@@ -117,9 +117,7 @@ fn announce(address: SocketAddr) {
 
 fn print_line(line: &str) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")
-        .and_then(|()| stdout.flush())
-        .map_err(CommandError::Stdout)
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(CommandError::Stdout)
 }
 
 /// Completes at SIGTERM, at Ctrl-C, and at the end of standard input where that was asked for.
@@ -152,13 +150,11 @@ fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 's
 /// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
 fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
     let (ended, end) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("stdin-watch".to_owned())
-        .spawn(move || {
-            // An unreadable standard input has ended too.
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            // The receiver is gone when the service ended first.
-            let _ = ended.send(());
-        })?;
+    std::thread::Builder::new().name("stdin-watch".to_owned()).spawn(move || {
+        // An unreadable standard input has ended too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // The receiver is gone when the service ended first.
+        let _ = ended.send(());
+    })?;
     Ok(end)
 }

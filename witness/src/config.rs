@@ -86,19 +86,12 @@ pub enum ConfigError {
 impl Config {
     /// Reads and checks the file at `path`, at most 1 MiB.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let read_error = |source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
         let mut text = String::new();
-        file.take(CONFIG_BYTES_MAX + 1)
-            .read_to_string(&mut text)
-            .map_err(read_error)?;
+        file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(read_error)?;
         if text.len() > usize::try_from(CONFIG_BYTES_MAX).unwrap_or(usize::MAX) {
-            return Err(ConfigError::TooLarge {
-                path: path.to_owned(),
-            });
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
         }
         Config::parse(&text, path.parent().unwrap_or(Path::new("")))
     }
@@ -106,17 +99,10 @@ impl Config {
     /// Checks a configuration whose paths are relative to `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Config, ConfigError> {
         let text: ConfigText = toml::from_str(text)?;
-        let name = KeyName::new(&text.name).map_err(|source| ConfigError::Name {
-            name: text.name,
-            source,
-        })?;
+        let name = KeyName::new(&text.name).map_err(|source| ConfigError::Name { name: text.name, source })?;
         let mut logs = FollowedLogs::default();
         for log in text.logs {
-            logs.follow(&log.origin, &log.vkeys)
-                .map_err(|source| ConfigError::Log {
-                    origin: log.origin,
-                    source,
-                })?;
+            logs.follow(&log.origin, &log.vkeys).map_err(|source| ConfigError::Log { origin: log.origin, source })?;
         }
         Ok(Config {
             listen: text.listen,

@@ -53,31 +53,17 @@ pub enum CosignError {
 impl Cosigner {
     /// Opens the configured key and refuses one that a followed log signs with. Takes about 15 ms.
     pub fn open(config: &Config) -> Result<Cosigner, KeyError> {
-        let signer =
-            KeyFile::open_signer(&config.key_file, Role::Witness, &config.passphrase_file)?;
+        let signer = KeyFile::open_signer(&config.key_file, Role::Witness, &config.passphrase_file)?;
         Cosigner::new(&config.name, signer, &config.logs)
     }
 
     /// Takes an open key under the witness's name.
-    pub fn new(
-        name: &KeyName,
-        signer: Box<dyn Signer>,
-        logs: &FollowedLogs,
-    ) -> Result<Cosigner, KeyError> {
-        let key = VerifierKey::new(
-            name.clone(),
-            SignatureType::CosignatureEd25519,
-            signer.public_key(),
-        )
-        .map_err(KeyError::Unusable)?;
+    pub fn new(name: &KeyName, signer: Box<dyn Signer>, logs: &FollowedLogs) -> Result<Cosigner, KeyError> {
+        let key = VerifierKey::new(name.clone(), SignatureType::CosignatureEd25519, signer.public_key())
+            .map_err(KeyError::Unusable)?;
         // Equal bytes under another name would be another key to a verifier of notes, and the same holder.
-        match logs
-            .all_keys()
-            .find(|log_key| log_key.key_bytes() == key.key_bytes())
-        {
-            Some(log_key) => Err(KeyError::IsALogKey {
-                log_key: log_key.clone(),
-            }),
+        match logs.all_keys().find(|log_key| log_key.key_bytes() == key.key_bytes()) {
+            Some(log_key) => Err(KeyError::IsALogKey { log_key: log_key.clone() }),
             None => Ok(Cosigner { signer, key }),
         }
     }
@@ -101,16 +87,9 @@ impl Cosigner {
 
     fn sign(&self, at: UnixSeconds, text: &str) -> Result<NoteSignature, CosignError> {
         let bytes = self.signer.sign(&cosignature_message(at.get(), text))?;
-        let signature = bytes
-            .try_into()
-            .map_err(|bytes: Vec<u8>| CosignError::Length { found: bytes.len() })?;
-        let cosignature = Cosignature {
-            timestamp: at.get(),
-            signature,
-        };
-        cosignature
-            .verify(&self.key, text)
-            .map_err(CosignError::OwnSignature)?;
+        let signature = bytes.try_into().map_err(|bytes: Vec<u8>| CosignError::Length { found: bytes.len() })?;
+        let cosignature = Cosignature { timestamp: at.get(), signature };
+        cosignature.verify(&self.key, text).map_err(CosignError::OwnSignature)?;
         Ok(cosignature.to_note_signature(&self.key))
     }
 }

@@ -56,9 +56,7 @@ pub enum Refusal {
         found: RootHash,
     },
     /// Refused: the log signed two trees of one size. Stored checkpoint and request together prove it.
-    #[error(
-        "FORK: the log {origin} signed two roots at size {size}: {stored} was cosigned, {found} is new"
-    )]
+    #[error("FORK: the log {origin} signed two roots at size {size}: {stored} was cosigned, {found} is new")]
     Fork {
         /// The log.
         origin: Origin,
@@ -78,58 +76,28 @@ pub enum Refusal {
 ///
 /// SPEC: C2SP tlog-witness, add-checkpoint, in the order of the checks there; a checkpoint that contradicts
 /// its own size or a head of the same size is 422, never 409: no retry could help.
-pub fn decide(
-    state: &HeadState,
-    request: AuthenticRequest,
-    now: UnixSeconds,
-) -> Result<AdmittedHead, Refusal> {
-    let AuthenticRequest {
-        old,
-        proof,
-        checkpoint,
-    } = request;
+pub fn decide(state: &HeadState, request: AuthenticRequest, now: UnixSeconds) -> Result<AdmittedHead, Refusal> {
+    let AuthenticRequest { old, proof, checkpoint } = request;
     let head = checkpoint.id();
     if old > head.size {
-        return Err(Refusal::OldAboveSize {
-            old,
-            size: head.size,
-        });
+        return Err(Refusal::OldAboveSize { old, size: head.size });
     }
     if old != state.size() {
-        return Err(Refusal::OtherOldSize {
-            old,
-            stored: state.size(),
-        });
+        return Err(Refusal::OtherOldSize { old, stored: state.size() });
     }
     follows(state, checkpoint.origin(), head, &proof)?;
-    Ok(AdmittedHead {
-        checkpoint,
-        cosign_at: not_before_stored(state, now),
-    })
+    Ok(AdmittedHead { checkpoint, cosign_at: not_before_stored(state, now) })
 }
 
 /// Checks that the tree of the stored head is the beginning of the tree of `head`.
-fn follows(
-    state: &HeadState,
-    origin: &Origin,
-    head: HeadId,
-    proof: &ConsistencyProof,
-) -> Result<(), Refusal> {
+fn follows(state: &HeadState, origin: &Origin, head: HeadId, proof: &ConsistencyProof) -> Result<(), Refusal> {
     if head.size == TreeSize::ZERO && head.root != empty_root() {
         return Err(Refusal::OtherEmptyRoot { found: head.root });
     }
     // SPEC: RFC 6962 §2.1: a log that was never cosigned begins with the empty tree.
-    let from = state.id().unwrap_or(HeadId {
-        size: TreeSize::ZERO,
-        root: empty_root(),
-    });
+    let from = state.id().unwrap_or(HeadId { size: TreeSize::ZERO, root: empty_root() });
     if head.size == from.size && head.root != from.root {
-        return Err(Refusal::Fork {
-            origin: origin.clone(),
-            size: head.size,
-            stored: from.root,
-            found: head.root,
-        });
+        return Err(Refusal::Fork { origin: origin.clone(), size: head.size, stored: from.root, found: head.root });
     }
     verify_consistency(from.size, from.root, head.size, head.root, proof).map_err(Refusal::Proof)
 }

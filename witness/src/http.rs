@@ -26,7 +26,7 @@ use crate::ports::{Clock, HeadStore};
 use crate::witness::{AddCheckpointError, Witness};
 
 /// How long a request may take, from its first byte to its answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many requests are served at once; others wait.
 const REQUESTS_MAX: usize = 256;
@@ -35,20 +35,17 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// The routes of a witness. Submission and monitoring prefix are the same.
-pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>) -> Router {
+///
+/// A request that takes longer than `timeout` is dropped, which is a crash at the step it had reached, and
+/// answered with 503.
+pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>, timeout: Duration) -> Router {
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint::<Store, Time>))
-        .route(
-            "/{origin_hash}/checkpoint",
-            get(newest_checkpoint::<Store, Time>),
-        )
+        .route("/{origin_hash}/checkpoint", get(newest_checkpoint::<Store, Time>))
         .route("/healthz", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(ADD_CHECKPOINT_BYTES_MAX))
         .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            REQUEST_TIMEOUT,
-        ))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .with_state(witness)
 }
 
@@ -78,11 +75,7 @@ async fn newest_checkpoint<Store: HeadStore, Time: Clock>(
     let path = format!("{origin_hash}/checkpoint");
     match witness.newest_checkpoint(&path).await {
         Ok(Some(note)) => ([(CONTENT_TYPE, TEXT), (CACHE_CONTROL, no_cache)], note).into_response(),
-        Ok(None) => problem(
-            StatusCode::NOT_FOUND,
-            "never-cosigned",
-            "no checkpoint of such a log was ever cosigned",
-        ),
+        Ok(None) => problem(StatusCode::NOT_FOUND, "never-cosigned", "no checkpoint of such a log was ever cosigned"),
         Err(error) => {
             tracing::error!(error = causes(&error), "fault: the state was not read");
             fault()
@@ -109,30 +102,19 @@ fn answer_to(error: &AddCheckpointError) -> Response {
             Refusal::Fork { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "fork"),
             Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
         },
-        AddCheckpointError::Clock(_)
-        | AddCheckpointError::Cosign(_)
-        | AddCheckpointError::Store(_) => return fault(),
+        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => return fault(),
     };
     problem(status, kind, &causes(error))
 }
 
 fn conflict(stored: TreeSize) -> Response {
     let size = HeaderValue::from_static(SIZE_CONTENT_TYPE);
-    (
-        StatusCode::CONFLICT,
-        [(CONTENT_TYPE, size)],
-        conflict_body(stored),
-    )
-        .into_response()
+    (StatusCode::CONFLICT, [(CONTENT_TYPE, size)], conflict_body(stored)).into_response()
 }
 
 /// A fault is ours: the caller learns nothing but that.
 fn fault() -> Response {
-    problem(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "fault",
-        "the witness failed; ask again",
-    )
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "fault", "the witness failed; ask again")
 }
 
 fn problem(status: StatusCode, kind: &str, detail: &str) -> Response {
@@ -158,9 +140,7 @@ fn report(error: &AddCheckpointError) {
         AddCheckpointError::NotAdmitted(_) => {
             tracing::info!(error = causes(error), "not cosigned");
         }
-        AddCheckpointError::Clock(_)
-        | AddCheckpointError::Cosign(_)
-        | AddCheckpointError::Store(_) => {
+        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => {
             tracing::error!(error = causes(error), "fault: not cosigned");
         }
     }

@@ -16,6 +16,7 @@
 //!           `-- cosigner: makes and checks the cosignature
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod authenticate;
 pub mod command;
@@ -28,6 +29,9 @@ mod ports;
 mod service;
 mod sqlite;
 mod witness;
+
+#[cfg(test)]
+mod testkit;
 
 pub use config::{Config, ConfigError};
 pub use cosigner::KeyError;

@@ -83,16 +83,12 @@ impl FollowedLogs {
         for vkey in vkeys {
             let key = log_key(vkey, &origin)?;
             // Two keys of one name and identifier could not be told apart in a note.
-            if keys
-                .iter()
-                .any(|other: &VerifierKey| other.id() == key.id())
-            {
+            if keys.iter().any(|other: &VerifierKey| other.id() == key.id()) {
                 return Err(LogError::DuplicateKey { vkey: key });
             }
             keys.push(key);
         }
-        self.by_path
-            .insert(monitoring_path(&origin), origin.clone());
+        self.by_path.insert(monitoring_path(&origin), origin.clone());
         self.keys.insert(origin, keys);
         Ok(())
     }
@@ -124,17 +120,12 @@ impl FollowedLogs {
 }
 
 fn log_key(vkey: &str, origin: &Origin) -> Result<VerifierKey, LogError> {
-    let key = VerifierKey::parse(vkey).map_err(|source| LogError::Vkey {
-        vkey: vkey.to_owned(),
-        source,
-    })?;
+    let key = VerifierKey::parse(vkey).map_err(|source| LogError::Vkey { vkey: vkey.to_owned(), source })?;
     if key.name() != origin.key_name() {
         return Err(LogError::KeyName { vkey: key });
     }
     match key.kind() {
         SignatureType::Ed25519 => Ok(key),
-        SignatureType::CosignatureEd25519 | SignatureType::CosignatureMlDsa44 => {
-            Err(LogError::KeyType { vkey: key })
-        }
+        SignatureType::CosignatureEd25519 | SignatureType::CosignatureMlDsa44 => Err(LogError::KeyType { vkey: key }),
     }
 }

@@ -20,11 +20,7 @@ impl UnixSeconds {
     /// Takes a time; `None` for 0 and above 2^63−1.
     #[must_use]
     pub const fn new(seconds: u64) -> Option<Self> {
-        if seconds == 0 || seconds > TIMESTAMP_MAX {
-            None
-        } else {
-            Some(Self(seconds))
-        }
+        if seconds == 0 || seconds > TIMESTAMP_MAX { None } else { Some(Self(seconds)) }
     }
 
     /// The seconds.

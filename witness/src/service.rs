@@ -125,9 +125,7 @@ pub enum ServeError {
 pub async fn init(config: &Config) -> Result<String, InitError> {
     // 1. A witness that exists is left alone, its key too.
     if exists(&config.state)? {
-        return Err(InitError::StateExists {
-            path: config.state.clone(),
-        });
+        return Err(InitError::StateExists { path: config.state.clone() });
     }
     // 2. The key. A crash from here to step 3 leaves a key that `init` takes up again.
     if !exists(&config.passphrase_file)? {
@@ -160,12 +158,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let cosigner = Cosigner::open(&config)?;
-    let pool = open_sqlite(&config.state, Database::Witness, Open::Existing)
-        .await
-        .map_err(|error| match error {
-            OpenError::Missing { path, .. } => ServeError::StateMissing { path },
-            error => ServeError::Open(error),
-        })?;
+    let pool = open_sqlite(&config.state, Database::Witness, Open::Existing).await.map_err(|error| match error {
+        OpenError::Missing { path, .. } => ServeError::StateMissing { path },
+        error => ServeError::Open(error),
+    })?;
     tracing::info!(vkey = %cosigner.key(), logs = config.logs.count(), "witness");
     let store = SqliteHeads::new(pool.clone());
     let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
@@ -175,7 +171,7 @@ pub async fn serve(
         let address = listener.local_addr().map_err(ServeError::Server)?;
         tracing::info!(%address, "listens");
         on_ready(address);
-        run(listener, http::router(witness), shutdown).await
+        run(listener, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await
     }
     .await;
     // The last connection moves the write-ahead log into the state file.
@@ -184,19 +180,13 @@ pub async fn serve(
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
-            _other => ServeError::Listen { address, source },
-        })
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
+        _other => ServeError::Listen { address, source },
+    })
 }
 
-async fn run(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
+async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async {
         // Completes when `stop` is dropped.
@@ -222,21 +212,11 @@ fn mark_key(config: &Config) -> Result<(), InitError> {
     let mut name = config.key_file.as_os_str().to_owned();
     name.push(".has-state");
     let marker = PathBuf::from(name);
-    let io_error = |source| InitError::Io {
-        path: marker.clone(),
-        source,
-    };
-    let mut file = match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&marker)
-    {
+    let io_error = |source| InitError::Io { path: marker.clone(), source };
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(&marker) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(InitError::KeyHadState {
-                marker,
-                state: config.state.clone(),
-            });
+            return Err(InitError::KeyHadState { marker, state: config.state.clone() });
         }
         Err(error) => return Err(io_error(error)),
     };
@@ -257,9 +237,6 @@ fn exists(path: &Path) -> Result<bool, InitError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(InitError::Io {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(InitError::Io { path: path.to_owned(), source }),
     }
 }

@@ -20,41 +20,25 @@ impl SqliteHeads {
     pub fn new(pool: SqlitePool) -> Self {
         Self { pool }
     }
-
-    /// Waits for what runs, and closes the file.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
 }
 
 impl HeadStore for SqliteHeads {
     async fn read(&self, origin: &Origin) -> Result<HeadState, StoreError> {
-        let row = sqlx::query(
-            "SELECT size, root, cosigned_at, checkpoint, cosignatures FROM head WHERE origin = ?",
-        )
-        .bind(origin.as_str())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(read_error)?;
+        let row = sqlx::query("SELECT size, root, cosigned_at, checkpoint, cosignatures FROM head WHERE origin = ?")
+            .bind(origin.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(read_error)?;
         match row {
             None => Ok(HeadState::NeverCosigned),
             Some(row) => head_in(&row, origin).map(HeadState::Cosigned),
         }
     }
 
-    async fn swap(
-        &self,
-        origin: &Origin,
-        expected: Option<HeadId>,
-        new: &CosignedHead,
-    ) -> Result<Swap, StoreError> {
+    async fn swap(&self, origin: &Origin, expected: Option<HeadId>, new: &CosignedHead) -> Result<Swap, StoreError> {
         // IMMEDIATE takes the one write lock before it looks: no other writer, of this process or of
         // another, comes between the comparison and the commit. It is rolled back if it is dropped.
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(write_error)?;
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(write_error)?;
         let swap = match expected {
             None => insert(&mut transaction, origin, new).await,
             Some(expected) => update(&mut transaction, origin, expected, new).await,
@@ -62,9 +46,7 @@ impl HeadStore for SqliteHeads {
         .map_err(write_error)?;
         match swap {
             Swap::Stored if expected != Some(new.id) => {
-                remember(&mut transaction, origin, new)
-                    .await
-                    .map_err(write_error)?;
+                remember(&mut transaction, origin, new).await.map_err(write_error)?;
             }
             Swap::Stored | Swap::NewerKept | Swap::Lost => {}
         }
@@ -74,11 +56,7 @@ impl HeadStore for SqliteHeads {
     }
 }
 
-async fn insert(
-    connection: &mut SqliteConnection,
-    origin: &Origin,
-    new: &CosignedHead,
-) -> Result<Swap, sqlx::Error> {
+async fn insert(connection: &mut SqliteConnection, origin: &Origin, new: &CosignedHead) -> Result<Swap, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO head (origin, size, root, cosigned_at, checkpoint, cosignatures)
          VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (origin) DO NOTHING",
@@ -122,27 +100,18 @@ async fn update(
         return Ok(Swap::Stored);
     }
     // Nothing was renewed. If the head is there all the same, a renewal with a later time was faster.
-    let same_head_is_stored: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM head WHERE origin = ? AND size = ? AND root = ?)",
-    )
-    .bind(origin.as_str())
-    .bind(column(new.id.size.get()))
-    .bind(new.id.root.0.as_bytes().as_slice())
-    .fetch_one(connection)
-    .await?;
-    Ok(if expected == new.id && same_head_is_stored {
-        Swap::NewerKept
-    } else {
-        Swap::Lost
-    })
+    let same_head_is_stored: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM head WHERE origin = ? AND size = ? AND root = ?)")
+            .bind(origin.as_str())
+            .bind(column(new.id.size.get()))
+            .bind(new.id.root.0.as_bytes().as_slice())
+            .fetch_one(connection)
+            .await?;
+    Ok(if expected == new.id && same_head_is_stored { Swap::NewerKept } else { Swap::Lost })
 }
 
 /// Adds a head to those ever cosigned. A second root for one size violates the primary key.
-async fn remember(
-    connection: &mut SqliteConnection,
-    origin: &Origin,
-    new: &CosignedHead,
-) -> Result<(), sqlx::Error> {
+async fn remember(connection: &mut SqliteConnection, origin: &Origin, new: &CosignedHead) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO cosigned_head (origin, size, root, first_cosigned_at, checkpoint)
          VALUES (?, ?, ?, ?, ?)",
@@ -158,10 +127,7 @@ async fn remember(
 }
 
 fn head_in(row: &SqliteRow, origin: &Origin) -> Result<CosignedHead, StoreError> {
-    let damaged = |column| StoreError::Damaged {
-        origin: origin.clone(),
-        column,
-    };
+    let damaged = |column| StoreError::Damaged { origin: origin.clone(), column };
     let size: i64 = row.try_get("size").map_err(read_error)?;
     let root: &[u8] = row.try_get("root").map_err(read_error)?;
     let cosigned_at: i64 = row.try_get("cosigned_at").map_err(read_error)?;
@@ -169,13 +135,8 @@ fn head_in(row: &SqliteRow, origin: &Origin) -> Result<CosignedHead, StoreError>
     let cosignatures: Vec<u8> = row.try_get("cosignatures").map_err(read_error)?;
     Ok(CosignedHead {
         id: HeadId {
-            size: u64::try_from(size)
-                .ok()
-                .and_then(TreeSize::new)
-                .ok_or_else(|| damaged("size"))?,
-            root: Hash::from_slice(root)
-                .map(RootHash)
-                .map_err(|_| damaged("root"))?,
+            size: u64::try_from(size).ok().and_then(TreeSize::new).ok_or_else(|| damaged("size"))?,
+            root: Hash::from_slice(root).map(RootHash).map_err(|_| damaged("root"))?,
         },
         cosigned_at: u64::try_from(cosigned_at)
             .ok()

@@ -13,9 +13,7 @@ use crate::authenticate::{AuthenticateError, authenticate};
 use crate::cosigner::{CosignError, Cosigner};
 use crate::decide::{Refusal, decide};
 use crate::logs::FollowedLogs;
-use crate::ports::{
-    Clock, ClockError, CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap,
-};
+use crate::ports::{Clock, ClockError, CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap};
 
 /// A witness over a store and a clock.
 pub struct Witness<Store, Time> {
@@ -66,9 +64,7 @@ pub enum StateError {
         origin: Origin,
     },
     /// The stored cosignature is of another key: this is the state of another witness.
-    #[error(
-        "the stored head of {origin} was not cosigned by {own_key}: is this the state of another witness?"
-    )]
+    #[error("the stored head of {origin} was not cosigned by {own_key}: is this the state of another witness?")]
     OtherWitness {
         /// The log.
         origin: Origin,
@@ -88,12 +84,7 @@ pub enum StateError {
 impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
     /// Puts a witness together.
     pub fn new(logs: FollowedLogs, cosigner: Cosigner, store: Store, clock: Time) -> Self {
-        Self {
-            logs,
-            cosigner,
-            store,
-            clock,
-        }
+        Self { logs, cosigner, store, clock }
     }
 
     /// Answers one `add-checkpoint` with the cosignature lines.
@@ -158,33 +149,16 @@ fn note_bytes(head: &CosignedHead) -> Vec<u8> {
     note
 }
 
-fn verify_stored(
-    origin: &Origin,
-    head: &CosignedHead,
-    own_key: &VerifierKey,
-) -> Result<(), StateError> {
-    let stored =
-        SignedCheckpoint::parse_allowing_extensions(&note_bytes(head)).map_err(|source| {
-            StateError::Checkpoint {
-                origin: origin.clone(),
-                source,
-            }
-        })?;
+fn verify_stored(origin: &Origin, head: &CosignedHead, own_key: &VerifierKey) -> Result<(), StateError> {
+    let stored = SignedCheckpoint::parse_allowing_extensions(&note_bytes(head))
+        .map_err(|source| StateError::Checkpoint { origin: origin.clone(), source })?;
     let checkpoint = stored.checkpoint();
-    let id = HeadId {
-        size: checkpoint.size,
-        root: checkpoint.root,
-    };
+    let id = HeadId { size: checkpoint.size, root: checkpoint.root };
     if (&checkpoint.origin, id) != (origin, head.id) {
-        return Err(StateError::OtherHead {
-            origin: origin.clone(),
-        });
+        return Err(StateError::OtherHead { origin: origin.clone() });
     }
     let Some(line) = stored.note().signature_of(own_key) else {
-        return Err(StateError::OtherWitness {
-            origin: origin.clone(),
-            own_key: own_key.clone(),
-        });
+        return Err(StateError::OtherWitness { origin: origin.clone(), own_key: own_key.clone() });
     };
     let cosignature = Cosignature::from_note_signature(line).and_then(|cosignature| {
         cosignature.verify(own_key, stored.note().text())?;
@@ -192,13 +166,8 @@ fn verify_stored(
     });
     match cosignature {
         Ok(cosignature) if cosignature.timestamp == head.cosigned_at.get() => Ok(()),
-        Ok(_) => Err(StateError::OtherHead {
-            origin: origin.clone(),
-        }),
-        Err(source) => Err(StateError::Cosignature {
-            origin: origin.clone(),
-            source,
-        }),
+        Ok(_) => Err(StateError::OtherHead { origin: origin.clone() }),
+        Err(source) => Err(StateError::Cosignature { origin: origin.clone(), source }),
     }
 }
 

@@ -10,6 +10,7 @@ CREATE TABLE log (
     origin       TEXT    NOT NULL UNIQUE,
     created_size INTEGER NOT NULL CHECK (created_size > 0),  -- the size of the first signed head
     writer_epoch INTEGER NOT NULL CHECK (writer_epoch >= 0), -- counts the writers; only the newest commits
+    writer_id    BLOB    NOT NULL CHECK (length(writer_id) = 16), -- the run of the process that has this epoch
     size         INTEGER NOT NULL CHECK (size >= created_size)
 ) STRICT;
 

@@ -88,14 +88,10 @@ pub(super) fn digest_of<'a>(schema: &'a str, files: impl Iterator<Item = (&'a st
     Digest(hasher.finalize().into())
 }
 
-fn read_text(path: &Path) -> Result<String, LoadError> {
+pub(super) fn read_text(path: &Path) -> Result<String, LoadError> {
     let unreadable = |source| LoadError::File { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    fs::File::open(path)
-        .map_err(unreadable)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    fs::File::open(path).map_err(unreadable)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
         return Err(LoadError::TooLarge { path: path.to_owned() });
     }

@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cedar_policy::{
-    Effect, ParseErrors, Policy, PolicyId, Schema, ValidationError, ValidationMode,
-    ValidationWarning, Validator,
+    Effect, ParseErrors, Policy, PolicyId, Schema, ValidationError, ValidationMode, ValidationWarning, Validator,
 };
 use countermark_bundle::identity::{Name, NameError, Side};
 
@@ -133,13 +132,17 @@ impl PolicySet {
     /// The policies inside this program.
     #[must_use]
     pub fn shipped(side: Side) -> Self {
-        // A test loads both; they cannot differ from what it loaded, being part of the program.
-        Self::from_files(&PolicyFiles::shipped(side)).expect("the shipped policies are valid")
+        Self::from_shipped(&PolicyFiles::shipped(side))
     }
 
     /// Loads every file `*.cedar` of a folder. Nothing else may lie in it. The schema comes with the program.
     pub fn load(folder: &Path) -> Result<Self, LoadError> {
         Self::from_files(&PolicyFiles::read(folder)?)
+    }
+
+    fn from_shipped(files: &PolicyFiles) -> Self {
+        // A test loads both; they cannot differ from what it loaded, being part of the program.
+        Self::from_files(files).expect("the shipped policies are valid")
     }
 
     fn from_files(files: &PolicyFiles) -> Result<Self, LoadError> {

@@ -1,2 +1,87 @@
-//! Not written yet.
-fn main() {}
+//! `countermark`: the one command of the log, the witnesses, the countersigner, the vault, the client and the auditor.
+//!
+//! The only crate that knows all others. It parses arguments, calls libraries and shows what they say; what is decided
+//! is decided in them. Exit codes are those of [`countermark_bundle::ExitClass`]: 0 only if everything that was asked
+//! for was done or verified.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod documents;
+mod failure;
+mod present;
+mod up;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use arguments::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_tracing(&cli.command);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            anstream::eprintln!("countermark: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(cli));
+    // A helper thread may still sit in a blocking read of standard input; nobody waits for it.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = failure::exit_code(&error);
+            present::failure(&error, code);
+            ExitCode::from(code)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let json = cli.json;
+    match cli.command {
+        Command::Up(arguments) => up::run(arguments, json).await,
+        Command::Log { command } => verbs::services::log(command).await,
+        Command::Witness { command } => verbs::services::witness(command).await,
+        Command::Countersigner { command } => verbs::services::countersigner(command).await,
+        Command::Vault { command } => verbs::services::vault(command).await,
+        Command::Keys { command } => verbs::keys::run(command, json),
+        Command::Trust { command } => verbs::trust::run(command, json),
+        Command::Token { command } => verbs::token::run(command, json),
+        Command::Fleet { command } => verbs::fleet::run(command, json).await,
+        Command::Approve(arguments) => verbs::approve::run(&arguments, json),
+        Command::Submit(arguments) => verbs::submit::run(arguments, json).await,
+        Command::Status(arguments) => verbs::status::run(arguments, json).await,
+        Command::Verify { command } => verbs::verify::run(command, json).await,
+        Command::Audit(arguments) => verbs::audit::run(arguments, json).await,
+        Command::Prove { command } => verbs::prove::run(command, json).await,
+    }
+}
+
+/// Services log what they do; the other verbs speak for themselves and log only what went wrong.
+fn start_tracing(command: &Command) {
+    let level = match command {
+        Command::Log { .. } | Command::Witness { .. } | Command::Countersigner { .. } | Command::Vault { .. } => {
+            LevelFilter::INFO
+        }
+        Command::Up(_)
+        | Command::Keys { .. }
+        | Command::Trust { .. }
+        | Command::Token { .. }
+        | Command::Fleet { .. }
+        | Command::Approve(_)
+        | Command::Submit(_)
+        | Command::Status(_)
+        | Command::Verify { .. }
+        | Command::Audit(_)
+        | Command::Prove { .. } => LevelFilter::WARN,
+    };
+    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

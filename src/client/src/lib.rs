@@ -1,1 +1,3 @@
-//! Not written yet.
+#![forbid(unsafe_code)]
+//! x
+pub mod fetch;

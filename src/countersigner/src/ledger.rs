@@ -6,11 +6,12 @@
 //!
 //! A row is not a promise to sign: a revocation that comes between leaves it standing and unsigned.
 
+use countermark_bundle::entry::Decision;
 use countermark_bundle::identity::{Digest, Epoch, Timestamp};
 use countermark_tlog::hash::RootHash;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 
-use crate::decide::{Permission, RefusalReason};
+use crate::decide::RefusalReason;
 use crate::receipt::VerifiedReceipt;
 
 #[cfg(test)]
@@ -55,7 +56,7 @@ pub struct NewRow {
     /// Where it stands in the log.
     pub(crate) index: LeafIndex,
     /// What permitted it.
-    pub(crate) permission: Permission,
+    pub(crate) decision: Decision,
     /// When that was decided.
     pub(crate) decided_at: Timestamp,
     /// The tlog-proof of the certified statement.
@@ -65,12 +66,12 @@ pub struct NewRow {
 impl NewRow {
     /// The row for a verified statement that was permitted.
     #[must_use]
-    pub fn new(receipt: &VerifiedReceipt, permission: Permission, decided_at: Timestamp) -> Self {
+    pub fn new(receipt: &VerifiedReceipt, decision: Decision, decided_at: Timestamp) -> Self {
         Self {
             epoch: receipt.epoch(),
             digest: receipt.digest(),
             index: receipt.index(),
-            permission,
+            decision,
             decided_at,
             receipt: receipt.proof().to_vec(),
         }
@@ -120,7 +121,7 @@ pub struct RowRecord {
     /// Where it stands in the log.
     pub index: LeafIndex,
     /// What permitted it.
-    pub permission: Permission,
+    pub decision: Decision,
     /// When that was decided.
     pub decided_at: Timestamp,
     /// Where its first activation was seen under a verified head.

@@ -69,6 +69,12 @@ impl fmt::Display for WriterEpoch {
     }
 }
 
+/// Names one run of a process as a writer: 16 random bytes, drawn at its start.
+///
+/// With it, a writer that does not know whether its own taking over succeeded can tell itself from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterId(pub [u8; 16]);
+
 /// A signed tree head as it is kept: what it says, and the note that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHead {
@@ -112,9 +118,9 @@ pub enum TakeWriterError {
     /// Another process took the namespace over.
     #[error("another process writes to this namespace: expected {expected}, found {found}")]
     Fenced {
-        /// The epoch of the caller.
+        /// The last epoch that the caller knows of.
         expected: WriterEpoch,
-        /// The epoch in force.
+        /// The epoch in force, another process's.
         found: WriterEpoch,
     },
     /// The store failed.
@@ -160,6 +166,9 @@ pub enum CreateNamespaceError {
     Fault(#[from] PortFault),
 }
 
+/// A hash tile and its bytes, 32 for each hash.
+pub type TileBytes = (TileCoord, Vec<u8>);
+
 /// Holds the entries, tiles and signed heads of many namespaces.
 pub trait Store: Send + Sync {
     /// Makes a namespace that holds exactly `first`, a batch that starts at size 0; all in one transaction.
@@ -168,13 +177,15 @@ pub trait Store: Send + Sync {
         first: &'a SignedBatch,
     ) -> PortFuture<'a, Result<(), CreateNamespaceError>>;
 
-    /// Fences off every earlier writer and reads the newest head, in one transaction.
+    /// Makes `writer` the writer under a new epoch, fences off every earlier one, and reads the newest head, in one
+    /// transaction.
     ///
-    /// With `held`, only if that is still the epoch in force: a writer that reloads does not take the namespace back from
-    /// the process that took it over.
+    /// With `held`, the last epoch that `writer` knows of, only if it is still the writer: one that reloads does not take
+    /// the namespace back from the process that took it over.
     fn take_writer<'a>(
         &'a self,
         origin: &'a Origin,
+        writer: WriterId,
         held: Option<WriterEpoch>,
     ) -> PortFuture<'a, Result<WriterTaken, TakeWriterError>>;
 
@@ -200,11 +211,11 @@ pub trait Store: Send + Sync {
         tile: TileCoord,
     ) -> PortFuture<'a, Result<Option<Vec<u8>>, PortFault>>;
 
-    /// The partial hash tiles at the right edge of the committed tree, each 32 bytes for each hash, by rising level.
+    /// The partial hash tiles at the right edge of the committed tree, by rising level.
     fn partial_tiles<'a>(
         &'a self,
         origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Vec<(TileCoord, Vec<u8>)>, PortFault>>;
+    ) -> PortFuture<'a, Result<Vec<TileBytes>, PortFault>>;
 
     /// Where the entries of these identities are; one answer for each, in order.
     fn indexes_of_identities<'a>(

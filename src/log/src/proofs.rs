@@ -192,14 +192,13 @@ impl TileReader {
             return Ok(bytes.into());
         }
         let full = tile.full();
-        let bytes = match self.tiles.get(full) {
-            Some(bytes) => bytes,
-            None => {
-                let read = self.store.full_tile(&self.origin, full).await?;
-                let bytes: Arc<[u8]> = read.ok_or(ReadError::MissingTile { tile: full })?.into();
-                self.tiles.insert(full, &bytes);
-                bytes
-            }
+        let bytes = if let Some(bytes) = self.tiles.get(full) {
+            bytes
+        } else {
+            let read = self.store.full_tile(&self.origin, full).await?;
+            let bytes: Arc<[u8]> = read.ok_or(ReadError::MissingTile { tile: full })?.into();
+            self.tiles.insert(full, &bytes);
+            bytes
         };
         let (expected, found) = (tile.byte_count(), bytes.len());
         match bytes.get(..expected) {

@@ -133,3 +133,9 @@ pub(crate) fn views(committed: Arc<Committed>, published: Option<Arc<Published>>
     };
     (senders, views)
 }
+
+/// Ends when the namespace is asked to stop, or nobody is left who could ask.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

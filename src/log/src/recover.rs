@@ -9,7 +9,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use countermark_bundle::authority::AuthorityKeysError;
 use countermark_bundle::namespace_state::{NamespaceState, RuleViolation};
+use countermark_bundle::trust::TrustFile;
 use countermark_tlog::checkpoint::{CheckpointError, Origin, SignedCheckpoint};
 use countermark_tlog::edge::{EdgeError, RightEdge};
 use countermark_tlog::hash::{RootHash, leaf_hash};
@@ -17,7 +19,7 @@ use countermark_tlog::note::VerifierKey;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use thiserror::Error;
 
-use crate::ports::{PortFault, RegisterError, StoredHead, TakeWriterError, WriterEpoch, WriterTaken};
+use crate::ports::{PortFault, RegisterError, StoredHead, TakeWriterError, WriterEpoch, WriterId, WriterTaken};
 use crate::proofs::{ReadError, root_at};
 use crate::published::{Committed, PublishError, Published};
 use crate::sequencer::Ports;
@@ -66,7 +68,7 @@ pub enum LoadError {
     Read(#[from] ReadError),
     /// The trust file's keys cannot be believed in.
     #[error("the trust file: {0}")]
-    Trust(#[from] countermark_bundle::authority::AuthorityKeysError),
+    Trust(#[from] AuthorityKeysError),
     /// The newest stored checkpoint is not the log's.
     #[error("the newest checkpoint of the {holder} does not verify: {source}")]
     Checkpoint {
@@ -147,6 +149,14 @@ pub enum LoadError {
         /// The database's tree at that size.
         database: HeadName,
     },
+    /// The database has lost a head since this process committed it.
+    #[error("this process has shown {shown}, the database ends at {database}: it has lost a committed head")]
+    Shrunk {
+        /// What this process has shown.
+        shown: HeadName,
+        /// The newest head of the database.
+        database: HeadName,
+    },
     /// Somebody else moved the head register meanwhile.
     #[error("somebody else moved the head register")]
     RegisterMoved,
@@ -216,6 +226,7 @@ impl LoadError {
             | Self::RegisterMissing { .. }
             | Self::RegisterAhead { .. }
             | Self::RegisterContradicts { .. }
+            | Self::Shrunk { .. }
             | Self::RegisterMoved
             | Self::WitnessAhead { .. }
             | Self::WitnessContradicts { .. } => false,
@@ -238,7 +249,7 @@ pub(crate) struct Loaded {
 pub(crate) struct LogIdentity<'a> {
     pub(crate) origin: &'a Origin,
     pub(crate) log_key: &'a VerifierKey,
-    pub(crate) trust: &'a countermark_bundle::trust::TrustFile,
+    pub(crate) trust: &'a TrustFile,
 }
 
 /// Takes the namespace over, reads it back and checks it against itself and the head register.
@@ -247,6 +258,7 @@ pub(crate) struct LogIdentity<'a> {
 pub(crate) async fn load(
     log: LogIdentity<'_>,
     ports: &Ports,
+    writer: WriterId,
     held: Option<WriterEpoch>,
 ) -> Result<Loaded, LoadError> {
     // Fences off every earlier writer first, our own lost commit among them: what is read below is final.
@@ -254,7 +266,7 @@ pub(crate) async fn load(
         epoch,
         head,
         created_size,
-    } = ports.store.take_writer(log.origin, held).await?;
+    } = ports.store.take_writer(log.origin, writer, held).await?;
     check_checkpoint(log, &head, HeadHolder::Database)?;
     let tree = Tree::from_partial_tiles(head.size, ports.store.partial_tiles(log.origin).await?)?;
     check_root(&head, "right edge", tree.root())?;

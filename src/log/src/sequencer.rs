@@ -12,6 +12,7 @@ mod handle;
 mod owner;
 mod start;
 mod submission;
+mod supervise;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +113,17 @@ pub struct WitnessHealth {
     pub last_success: Option<Timestamp>,
     /// Its last failure since then.
     pub last_error: Option<(Timestamp, String)>,
+}
+
+impl WitnessHealth {
+    pub(crate) fn unheard(witness: &WitnessEndpoint) -> Self {
+        Self {
+            name: witness.vkey.name().to_string(),
+            url: witness.url.clone(),
+            last_success: None,
+            last_error: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -19,11 +19,10 @@ use countermark_tlog::hash::{Hash, LeafHash, RootHash, leaf_hash};
 use countermark_tlog::note::{NoteError, NoteSignature, SignedNote, VerifierKey};
 use countermark_tlog::proof::{ProofError, verify_consistency, verify_inclusion};
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::TileCoord;
 use countermark_tlog::tree::{HashReader, NodeCoord, ProveError, prove_consistency, prove_inclusion};
 use thiserror::Error;
 
-use crate::ports::StoredHead;
+use crate::ports::{StoredHead, TileBytes};
 
 pub use tree::{Tree, TreeError};
 
@@ -103,8 +102,8 @@ pub struct StagedBatch {
     old_size: TreeSize,
     old_root: RootHash,
     entries: Vec<StagedEntry>,
-    full_tiles: Vec<(TileCoord, Vec<u8>)>,
-    changed_partial_tiles: Vec<(TileCoord, Vec<u8>)>,
+    full_tiles: Vec<TileBytes>,
+    changed_partial_tiles: Vec<TileBytes>,
     emptied_levels: Vec<u8>,
     tree: Tree,
     /// The peaks of the old tree and every new node: all that proofs about this batch need.
@@ -248,13 +247,13 @@ impl SignedBatch {
 
     /// The hash tiles that became full, 8,192 bytes each.
     #[must_use]
-    pub fn full_tiles(&self) -> &[(TileCoord, Vec<u8>)] {
+    pub fn full_tiles(&self) -> &[TileBytes] {
         &self.staged.full_tiles
     }
 
     /// The partial tiles that the batch changed, by rising level.
     #[must_use]
-    pub fn changed_partial_tiles(&self) -> &[(TileCoord, Vec<u8>)] {
+    pub fn changed_partial_tiles(&self) -> &[TileBytes] {
         &self.staged.changed_partial_tiles
     }
 

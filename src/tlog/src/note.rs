@@ -453,4 +453,6 @@ fn check_characters(text: &str) -> Result<(), NoteError> {
 }
 
 #[cfg(test)]
+pub(crate) mod testkit;
+#[cfg(test)]
 mod tests;

@@ -44,7 +44,7 @@ impl MemoryLedger {
             epoch,
             digest: row.digest,
             index: row.index,
-            permission: row.permission.clone(),
+            decision: row.decision.clone(),
             decided_at: row.decided_at,
             activation: None,
         });

@@ -2,14 +2,14 @@
 //!
 //! Every rule is held in the transaction that writes, and once more by the triggers of `migrations/sqlite/countersigner`.
 
-use countermark_bundle::identity::{Digest, Epoch, Timestamp};
+use countermark_bundle::entry::Decision;
+use countermark_bundle::identity::{Digest, Epoch, Name, NameError, Timestamp};
 use countermark_tlog::hash::{Hash, RootHash};
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use sqlx::{FromRow, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use thiserror::Error;
 
 use super::{Decided, Fork, KeptHead, LedgerRow, NewRow, Refusal, RowRecord, Sighting};
-use crate::decide::Permission;
 use crate::ports::{AdvanceError, CommitRowError, Ledger, LedgerFault, PortFuture, RecordRefusalError};
 
 /// Takes the write lock at once: a transaction that reads first and then writes can fail as busy without any wait.
@@ -37,6 +37,9 @@ enum ValueError {
         /// Its length.
         found: usize,
     },
+    /// A rule's name that is none.
+    #[error(transparent)]
+    Rule(#[from] NameError),
     /// Reasons that are not the JSON that was written.
     #[error("stored reasons are not readable")]
     Reasons(#[source] serde_json::Error),
@@ -357,8 +360,8 @@ async fn insert_row(connection: &mut SqliteConnection, row: &NewRow, action: &'s
     .bind(to_sql(row.epoch.get(), action)?)
     .bind(&row.digest.0[..])
     .bind(to_sql(row.index.get(), action)?)
-    .bind(&row.permission.policy.0[..])
-    .bind(&row.permission.rule)
+    .bind(&row.decision.policy.0[..])
+    .bind(row.decision.rule.as_str())
     .bind(to_sql(row.decided_at.unix(), action)?)
     .bind(&row.receipt)
     .execute(connection)
@@ -375,7 +378,7 @@ impl TryFrom<SqlRow> for RowRecord {
             epoch: epoch(row.epoch)?,
             digest: Digest(bytes32(&row.digest)?),
             index: leaf_index(row.leaf_index)?,
-            permission: Permission { policy: Digest(bytes32(&row.policy)?), rule: row.rule },
+            decision: Decision { policy: Digest(bytes32(&row.policy)?), rule: Name::parse(&row.rule)? },
             decided_at: timestamp(row.decided_at)?,
             activation: row.activation.map(leaf_index).transpose()?,
         })

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use countermark_bundle::identity::{Digest, Epoch};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// What stands before every name in `type`.
 pub(crate) const TYPE_PREFIX: &str = "urn:countermark:refusal:";
@@ -62,33 +61,61 @@ problems! {
     BeyondPublishedHead 404 "beyond-published-head" "The log has published nothing at this place yet."
     SizesOutOfOrder 400 "sizes-out-of-order" "The first size is larger than the second."
     UnknownLeaf 404 "unknown-leaf" "No published entry has this leaf hash."
-    NotCertified 404 "not-certified" "No published statement has this epoch."
-    NotActive 404 "not-active" "There is a statement, but the operator's countersignature is not published yet."
+    NoSuchEpoch 404 "no-such-epoch" "No published statement has this epoch."
+    NotActive 404 "not-active" "The statement of this epoch is not countersigned yet."
     NothingActive 404 "nothing-active" "No statement of this namespace is active yet."
     RenewalNeeded 409 "renewal-needed" "More entries follow the newest activation than a bundle may carry."
-    AuthorityChanged 501 "authority-changed" "The namespace's keys have changed; bundles across a change are not served yet."
     NotReady 503 "not-ready" "A namespace has no published head that is young enough."
     // Who asks.
     SubmissionsClosed 403 "submissions-closed" "This server takes no submissions."
     TokenMissing 401 "token-missing" "A submission needs a bearer token."
-    TokenMalformed 401 "token-malformed" "The authorization is not one bearer token."
+    TokenMalformed 401 "token-malformed" "The authorization is not one well-formed bearer token."
     ApprovalAsToken 401 "approval-as-token" "An officer's approval is not an access token."
     TokenType 401 "token-type" "The token is of another type than an access token."
-    TokenAlgorithm 401 "token-algorithm" "The token is signed with an algorithm that is not accepted."
-    TokenIssuer 401 "token-issuer" "The token's issuer or key is not known here."
+    TokenAlgorithm 401 "token-algorithm" "The token is signed with another algorithm than its key's."
+    TokenKeyUnknown 401 "token-key-unknown" "No token is accepted under the key that the token names."
+    TokenIssuer 401 "token-issuer" "The token names another issuer than its key's."
     TokenSignature 401 "token-signature" "The token's signature does not verify."
+    TokenAudience 401 "token-audience" "The token is for another audience."
+    TokenLifetime 401 "token-lifetime" "The token was made to live longer than a token may."
     TokenExpired 401 "token-expired" "The token has expired."
     TokenNotYetValid 401 "token-not-yet-valid" "The token is not valid yet."
-    TokenAudience 401 "token-audience" "The token is for another audience."
-    TokenClaims 401 "token-claims" "The token's claims are not those of an access token."
     WrongNamespace 403 "wrong-namespace" "The token does not cover this namespace."
     MissingScope 403 "missing-scope" "The token lacks the scope of this act."
     TokenKeysUnreadable 503 "token-keys-unreadable" "The keys of token issuers cannot be read."
-    // What is submitted.
+    // What is submitted: its form.
     BodyTooLarge 413 "body-too-large" "The body is larger than this address takes."
     BodyUnreadable 400 "body-unreadable" "The body did not arrive whole."
-    SubmissionMalformed 400 "submission-malformed" "The body is not a submission."
+    MalformedSubmission 400 "malformed-submission" "The body is not a submission."
+    MalformedStatement 400 "malformed-statement" "The statement breaks a rule of its format."
+    MalformedEntry 400 "malformed-entry" "The entry breaks a rule of its format."
+    EntryType 422 "entry-type" "Entries of this type are not submitted."
+    // What is submitted: a race that the next try can win.
+    Epoch 409 "epoch" "The statement's epoch is not the next one."
+    Chain 409 "chain" "The statement does not name the last certified one."
+    Renewal 409 "renewal" "The activation's renewal number is not the next one."
+    RenewalTooEarly 409 "renewal-too-early" "Too few entries follow the last activation."
+    PolicySerial 409 "policy-serial" "The policy change's serial is not the next one."
+    // What is submitted: refused for good.
+    OtherLog 422 "other-log" "The entry is for another log."
+    NoPolicy 422 "no-policy" "The log does not begin with its policy."
+    StatementLifetime 422 "statement-lifetime" "The statement lives longer than the namespace allows."
+    RevokedReturns 422 "revoked-returns" "A fleet or key that was revoked never returns."
+    OtherPolicy 422 "other-policy" "The decision was made under another policy than the one in force."
+    Certificate 422 "certificate" "The certificate does not certify."
+    CertificateTime 422 "certificate-time" "The certificate's time does not rise."
+    Approval 422 "approval" "Too few officers approve, or an approval does not count."
+    Attestation 422 "attestation" "An attestation does not verify."
+    Policy 422 "policy" "The authority's policy does not permit it."
+    NotCertified 422 "not-certified" "The activation does not match a certified statement."
+    ActivationOrder 422 "activation-order" "A newer epoch is active already."
+    RevokedEpoch 422 "revoked-epoch" "The epoch was revoked."
+    Countersignature 422 "countersignature" "The countersignatures do not activate."
+    UnknownKey 422 "unknown-key" "The entry is signed by a key that may not."
+    Signature 422 "signature" "The entry's signature does not verify."
+    AuthorityChange 422 "authority-change" "The change of authority is not valid."
     // Ours.
+    PolicyNotInForce 503 "policy-not-in-force" "The server has loaded another policy than the log announces."
     Overloaded 503 "overloaded" "Too many requests are under way."
     TimedOut 503 "timed-out" "The request took too long and was given up."
     NotCommittedInTime 503 "not-committed-in-time" "The deadline passed first; sending the submission again is safe."
@@ -101,7 +128,6 @@ problems! {
 struct Extras {
     members: Map<String, Value>,
     retry_after: Option<Duration>,
-    authenticate: Option<HeaderValue>,
 }
 
 /// One answer that is not what was asked for.
@@ -132,11 +158,6 @@ impl Problem {
     pub(crate) fn retry_after(mut self, after: Duration) -> Self {
         self.extras.retry_after = Some(after);
         self
-    }
-
-    /// Tells what the next statement must say.
-    pub(crate) fn next_statement(self, epoch: Epoch, previous: Option<Digest>) -> Self {
-        self.member("next_epoch", json!(epoch)).member("previous", json!(previous))
     }
 
     /// Adds an extension member.
@@ -193,7 +214,7 @@ impl IntoResponse for Problem {
         if let Some(after) = extras.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
-        if let Some(challenge) = extras.authenticate.or_else(|| challenge(kind)) {
+        if let Some(challenge) = challenge(kind) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response

@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) ports: Ports,
     pub(super) queue: mpsc::Sender<Queued>,
     pub(super) views: Views,
-    pub(super) reader: TileReader,
+    pub(super) reader: Arc<TileReader>,
     pub(super) witnesses: Arc<Mutex<Vec<WitnessHealth>>>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) ended: watch::Receiver<bool>,
@@ -63,10 +63,20 @@ impl NamespaceHandle {
             })?;
         let committed = match timeout_at(deadline, answered).await {
             Err(_) => return Err(SubmitError::DeadlinePassed { reached: None }),
-            Ok(Err(_)) => return Err(stopped()),
+            Ok(Err(_)) => return Err(self.unanswered()),
             Ok(Ok(settled)) => settled?,
         };
         self.wait_for(committed, wait, deadline).await
+    }
+
+    /// The owner task let go of the answer: it ended, or it could not find out what to say.
+    fn unanswered(&self) -> SubmitError {
+        match self.state() {
+            OwnerState::Stopped => stopped(),
+            OwnerState::Serving | OwnerState::Reloading => SubmitError::Fault {
+                reason: SubmitFault::Unknown,
+            },
+        }
     }
 
     /// Waits until a committed entry has come as far as asked for.

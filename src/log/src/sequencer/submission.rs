@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use countermark_bundle::identity::{Digest, Epoch};
+use countermark_bundle::namespace_state::RuleViolation;
 use countermark_tlog::hash::LeafHash;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use thiserror::Error;
@@ -67,12 +68,14 @@ pub enum SubmitError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// Conflict: the statement does not follow the newest certified one. Try again on top of the state given.
-    #[error("the statement does not follow the newest certified one; the next epoch is {next_epoch}")]
+    #[error("{rule}")]
     Conflict {
         /// The epoch that the next statement must have.
         next_epoch: Epoch,
         /// The digest that it must name as `previous`; `None` before the first statement.
         previous: Option<Digest>,
+        /// The rule that told.
+        rule: RuleViolation,
     },
     /// The queue is full; nothing was kept.
     #[error("too many submissions are waiting")]
@@ -106,6 +109,9 @@ pub enum SubmitFault {
     /// The store or the head register failed; after everything was read again, the entry is not in the log.
     #[error("the store or the head register failed; nothing was kept")]
     NotKept,
+    /// The store or the head register failed, and whether the entry is in the log could not be found out.
+    #[error("the store or the head register failed; whether the entry was kept is unknown")]
+    Unknown,
     /// The namespace has stopped: shut down, fenced off by another process, or its past contradicts itself.
     #[error("the namespace has stopped")]
     Stopped,

@@ -11,6 +11,8 @@ use countermark_tlog::tile::{
 use countermark_tlog::tree::NodeCoord;
 use thiserror::Error;
 
+use crate::ports::TileBytes;
+
 /// Why stored partial tiles are not the right edge of a tree of the stored size.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TreeError {
@@ -54,7 +56,7 @@ impl Tree {
 
     /// Reads the right edge back from stored partial tiles, by rising level. The caller compares the root with one that
     /// was signed.
-    pub fn from_partial_tiles(size: TreeSize, tiles: Vec<(TileCoord, Vec<u8>)>) -> Result<Self, TreeError> {
+    pub fn from_partial_tiles(size: TreeSize, tiles: Vec<TileBytes>) -> Result<Self, TreeError> {
         let expected = partial_tiles_of(size);
         let found: Vec<TileCoord> = tiles.iter().map(|(tile, _)| *tile).collect();
         if found != expected {

@@ -10,13 +10,13 @@ mod rows;
 use countermark_bundle::identity::Digest;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::hash::LeafHash;
-use countermark_tlog::size::{LeafIndex, TreeSize};
+use countermark_tlog::size::LeafIndex;
 use countermark_tlog::tile::TileCoord;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::ports::{
-    CommitError, CreateNamespaceError, PortFault, PortFuture, Store, StoredPublication, TakeWriterError,
-    WriterEpoch, WriterTaken,
+    CommitError, CreateNamespaceError, PortFault, PortFuture, Store, StoredPublication, TakeWriterError, TileBytes,
+    WriterEpoch, WriterId, WriterTaken,
 };
 use crate::stage::SignedBatch;
 
@@ -55,7 +55,7 @@ impl SqliteStore {
         let mut transaction = self.begin_write(ACTION).await?;
         let size = to_sql(first.head().size.get(), ACTION)?;
         let log_id: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO log (origin, created_size, writer_epoch, size) VALUES (?, ?, 0, ?) \
+            "INSERT INTO log (origin, created_size, writer_epoch, writer_id, size) VALUES (?, ?, 0, zeroblob(16), ?) \
              ON CONFLICT (origin) DO NOTHING RETURNING log_id",
         )
         .bind(first.origin().as_str())
@@ -74,25 +74,31 @@ impl SqliteStore {
         Ok(())
     }
 
-    async fn take(&self, origin: &Origin, held: Option<WriterEpoch>) -> Result<WriterTaken, TakeWriterError> {
+    async fn take(
+        &self,
+        origin: &Origin,
+        writer: WriterId,
+        last_held: Option<WriterEpoch>,
+    ) -> Result<WriterTaken, TakeWriterError> {
         const ACTION: &str = "take over a namespace";
         let mut transaction = self.begin_write(ACTION).await?;
-        let row: Option<(i64, i64, i64)> =
-            sqlx::query_as("SELECT log_id, writer_epoch, created_size FROM log WHERE origin = ?")
+        let row: Option<(i64, i64, Vec<u8>, i64)> =
+            sqlx::query_as("SELECT log_id, writer_epoch, writer_id, created_size FROM log WHERE origin = ?")
                 .bind(origin.as_str())
                 .fetch_optional(&mut *transaction)
                 .await
                 .map_err(fault(ACTION))?;
-        let Some((log_id, writer_epoch, created_size)) = row else {
+        let Some((log_id, writer_epoch, writer_id, created_size)) = row else {
             return Err(TakeWriterError::Missing { origin: origin.clone() });
         };
         let found = WriterEpoch(from_sql(writer_epoch, ACTION)?);
-        if let Some(expected) = held.filter(|expected| *expected != found) {
+        if let Some(expected) = last_held.filter(|_| writer_id != writer.0) {
             return Err(TakeWriterError::Fenced { expected, found });
         }
         let epoch = WriterEpoch(found.0.saturating_add(1));
-        sqlx::query("UPDATE log SET writer_epoch = ? WHERE log_id = ?")
+        sqlx::query("UPDATE log SET writer_epoch = ?, writer_id = ? WHERE log_id = ?")
             .bind(to_sql(epoch.0, ACTION)?)
+            .bind(&writer.0[..])
             .bind(log_id)
             .execute(&mut *transaction)
             .await
@@ -168,7 +174,7 @@ impl SqliteStore {
         .map_err(fault(ACTION))
     }
 
-    async fn read_partial_tiles(&self, origin: &Origin) -> Result<Vec<(TileCoord, Vec<u8>)>, PortFault> {
+    async fn read_partial_tiles(&self, origin: &Origin) -> Result<Vec<TileBytes>, PortFault> {
         const ACTION: &str = "read the right edge";
         let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
             "SELECT level, tile_index, hashes FROM partial_tile \
@@ -253,9 +259,10 @@ impl Store for SqliteStore {
     fn take_writer<'a>(
         &'a self,
         origin: &'a Origin,
+        writer: WriterId,
         held: Option<WriterEpoch>,
     ) -> PortFuture<'a, Result<WriterTaken, TakeWriterError>> {
-        Box::pin(self.take(origin, held))
+        Box::pin(self.take(origin, writer, held))
     }
 
     fn commit<'a>(
@@ -286,7 +293,7 @@ impl Store for SqliteStore {
     fn partial_tiles<'a>(
         &'a self,
         origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Vec<(TileCoord, Vec<u8>)>, PortFault>> {
+    ) -> PortFuture<'a, Result<Vec<TileBytes>, PortFault>> {
         Box::pin(self.read_partial_tiles(origin))
     }
 

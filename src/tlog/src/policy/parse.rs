@@ -247,3 +247,6 @@ fn parse_threshold(item: &[u8], members: usize) -> Result<usize, PolicyProblem> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

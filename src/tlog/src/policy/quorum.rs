@@ -252,3 +252,6 @@ fn disjoint(satisfied: &[bool], names: &[(&KeyName, Option<usize>)]) -> QuorumAn
     };
     QuorumAnalysisError::DisjointQuorums { first: members_of(first), second: members_of(all & !first) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+mod loading;
+mod rules;
+mod world;
+
+use super::*;

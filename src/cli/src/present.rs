@@ -1,0 +1,90 @@
+//! What a person sees: marks, tables, colours where the stream is a terminal, plain text where it is piped.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+/// A green check mark and a line.
+pub fn done(line: &str) {
+    anstream::println!("{GREEN}✓{GREEN:#} {line}");
+}
+
+/// A red cross and a line, on standard output: part of a report.
+pub fn failed(line: &str) {
+    anstream::println!("{RED}✗{RED:#} {line}");
+}
+
+/// A yellow sign and a line.
+pub fn note(line: &str) {
+    anstream::println!("{YELLOW}!{YELLOW:#} {line}");
+}
+
+/// A headline.
+pub fn headline(line: &str) {
+    anstream::println!("\n{BOLD}{line}{BOLD:#}");
+}
+
+/// A line that stands back.
+pub fn aside(line: &str) {
+    anstream::println!("{DIM}{line}{DIM:#}");
+}
+
+/// A step that was done: what, who, how long.
+pub fn step(what: &str, who: &str, elapsed: std::time::Duration) {
+    anstream::println!("{GREEN}✓{GREEN:#} {what:<44} {DIM}{who:<58} {:>7} ms{DIM:#}", elapsed.as_millis());
+}
+
+/// What went wrong, on standard error.
+pub fn failure(error: &anyhow::Error, code: u8) {
+    anstream::eprintln!("{RED}countermark: {error}{RED:#}");
+    let mut last = error.to_string();
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        // Wrappers repeat what they wrap; once is enough.
+        if !last.contains(&text) {
+            anstream::eprintln!("  because {text}");
+        }
+        last = text;
+    }
+    anstream::eprintln!("{DIM}exit code {code}{DIM:#}");
+}
+
+/// Two columns: names and values.
+pub fn facts(rows: &[(&str, String)]) {
+    let mut table = plain_table();
+    for (name, value) in rows {
+        table.add_row(vec![(*name).to_string(), value.clone()]);
+    }
+    anstream::println!("{table}");
+}
+
+/// A table with a header.
+pub fn table(header: &[&str], rows: &[Vec<String>]) {
+    let mut table = plain_table();
+    table.set_header(header.iter().map(ToString::to_string).collect::<Vec<_>>());
+    for row in rows {
+        table.add_row(row.clone());
+    }
+    anstream::println!("{table}");
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// One JSON document on standard output.
+pub fn json(value: &serde_json::Value) {
+    anstream::println!("{}", serde_json::to_string_pretty(value).expect("a JSON value serialises"));
+}
+
+/// The first twelve digits of a hex digest, for people.
+pub fn short(hex: &str) -> String {
+    hex.chars().take(12).collect()
+}

@@ -1,0 +1,13 @@
+//! One file a verb.
+
+pub mod approve;
+pub mod audit;
+pub mod fleet;
+pub mod keys;
+pub mod prove;
+pub mod services;
+pub mod status;
+pub mod submit;
+pub mod token;
+pub mod trust;
+pub mod verify;

@@ -1,0 +1,191 @@
+//! `countermark keys`: make key files, show what is public of them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use countermark_bundle::{ExitClass, PublicKey};
+use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, PublicKeyInfo, Role, create_passphrase_file};
+use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
+use serde_json::json;
+
+use crate::failure::{Class as _, Failure};
+use crate::present;
+
+/// Verbs on key files.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a key inside a new encrypted key file; the private key never leaves it
+    #[command(after_help = "Example:\n  countermark keys new --role officer --key-file alice.key --passphrase-file alice.passphrase")]
+    New(New),
+    /// Show the public part of a key file
+    #[command(after_help = "Example:\n  countermark keys show --key-file alice.key")]
+    Show(Show),
+    /// Show every key file of a folder
+    #[command(after_help = "Example:\n  countermark keys list ./keys")]
+    List(List),
+}
+
+/// Arguments of `keys new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// What the key is for: one key, one purpose
+    #[arg(long, value_parser = parse_role)]
+    role: Role,
+    /// The key file to make; an existing one is never overwritten
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+    /// The passphrase file of mode 0600; made from 256 random bits when it is missing
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: PathBuf,
+    /// The key's name, to also print it as a verifier key (log and witness keys)
+    #[arg(long)]
+    name: Option<String>,
+    /// Keep and show a key of the same role that is there already
+    #[arg(long)]
+    if_absent: bool,
+}
+
+/// Arguments of `keys show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The key file
+    #[arg(long, value_name = "FILE")]
+    key_file: PathBuf,
+    /// The key's name, to also print it as a verifier key (log and witness keys)
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// Arguments of `keys list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// The folder
+    folder: PathBuf,
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    text.parse::<Role>().map_err(|error| {
+        let all: Vec<&str> = Role::ALL.into_iter().map(Role::as_str).collect();
+        format!("{error}; one of {}", all.join(", "))
+    })
+}
+
+/// Does what the verb says.
+pub fn run(command: Command, json: bool) -> anyhow::Result<()> {
+    match command {
+        Command::New(arguments) => {
+            let info = create(&arguments)?;
+            show(&arguments.key_file, &info, arguments.name.as_deref(), json)
+        }
+        Command::Show(arguments) => {
+            let info = public(&arguments.key_file)?;
+            show(&arguments.key_file, &info, arguments.name.as_deref(), json)
+        }
+        Command::List(arguments) => list(&arguments.folder, json),
+    }
+}
+
+fn create(arguments: &New) -> anyhow::Result<PublicKeyInfo> {
+    match create_passphrase_file(&arguments.passphrase_file) {
+        Ok(()) | Err(CreatePassphraseError::AlreadyExists { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match KeyFile::create(&arguments.key_file, arguments.role, &arguments.passphrase_file) {
+        Ok(info) => Ok(info),
+        Err(CreateError::AlreadyExists { .. }) if arguments.if_absent => {
+            let info = public(&arguments.key_file)?;
+            if info.role != arguments.role {
+                let message = format!("{} holds a {} key", arguments.key_file.display(), info.role);
+                return Err(Failure::usage(message).into());
+            }
+            Ok(info)
+        }
+        Err(error @ CreateError::AlreadyExists { .. }) => Err(error).class(ExitClass::Usage),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn public(path: &Path) -> anyhow::Result<PublicKeyInfo> {
+    KeyFile::public(path).with_context(|| format!("the key file {}", path.display())).class(ExitClass::Usage)
+}
+
+/// The key as our documents name it.
+pub fn public_key(info: &PublicKeyInfo) -> anyhow::Result<PublicKey> {
+    let form = json!({"algorithm": info.algorithm.as_str(), "public_key": info.public_key});
+    serde_json::from_value(form).context("the key file's public key").class(ExitClass::Malformed)
+}
+
+fn vkey(info: &PublicKeyInfo, name: &str) -> anyhow::Result<String> {
+    let kind = match info.role {
+        Role::Log => SignatureType::Ed25519,
+        Role::Witness => SignatureType::CosignatureEd25519,
+        Role::Certificate
+        | Role::Administration
+        | Role::Revocation
+        | Role::Operator
+        | Role::Officer
+        | Role::TokenIssuer
+        | Role::VaultIdentity
+        | Role::VaultSession
+        | Role::Vendor => {
+            return Err(Failure::usage("only log and witness keys are written as verifier keys").into());
+        }
+    };
+    let name = KeyName::new(name).class(ExitClass::Usage)?;
+    Ok(VerifierKey::new(name, kind, public_key(info)?.bytes())?.to_string())
+}
+
+fn describe(path: &Path, info: &PublicKeyInfo) -> anyhow::Result<serde_json::Value> {
+    Ok(json!({
+        "key_file": path.display().to_string(),
+        "role": info.role.as_str(),
+        "algorithm": info.algorithm.as_str(),
+        "public_key": info.public_key,
+        "key_id": public_key(info)?.key_id().to_string(),
+    }))
+}
+
+fn show(path: &Path, info: &PublicKeyInfo, name: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let mut description = describe(path, info)?;
+    if let Some(name) = name {
+        description["vkey"] = vkey(info, name)?.into();
+    }
+    if json {
+        present::json(&description);
+        return Ok(());
+    }
+    let text = |field: &str| description[field].as_str().unwrap_or_default().to_string();
+    let mut rows = vec![
+        ("role", text("role")),
+        ("algorithm", text("algorithm")),
+        ("public key", text("public_key")),
+        ("key id", text("key_id")),
+    ];
+    if name.is_some() {
+        rows.push(("verifier key", text("vkey")));
+    }
+    present::facts(&rows);
+    Ok(())
+}
+
+fn list(folder: &Path, json: bool) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read {}", folder.display()))
+        .class(ExitClass::Usage)?;
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "key"));
+    paths.sort();
+    let keys = paths.iter().map(|path| describe(path, &public(path)?)).collect::<anyhow::Result<Vec<_>>>()?;
+    if json {
+        present::json(&json!({ "keys": keys }));
+        return Ok(());
+    }
+    let text = |key: &serde_json::Value, field: &str| key[field].as_str().unwrap_or_default().to_string();
+    let rows: Vec<Vec<String>> = keys
+        .iter()
+        .map(|key| ["role", "algorithm", "key_id", "key_file"].map(|field| text(key, field)).to_vec())
+        .collect();
+    present::table(&["role", "algorithm", "key id", "file"], &rows);
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! `countermark token`: access tokens for submitters, made with a token issuer's key.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use countermark_bundle::identity::Name;
+use countermark_bundle::{ExitClass, Namespace};
+use countermark_keys::{KeyFile, Role};
+use countermark_signer_policy::access_token::{Audience, Claims, Issuer, KeySet, Scope, TokenKey, mint};
+use serde_json::json;
+
+use crate::failure::{Class as _, Failure};
+use crate::{documents, present};
+
+/// Verbs on access tokens.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an access token
+    #[command(after_help = "Example:\n  countermark token new --key-file issuer.key --passphrase-file issuer.passphrase --issuer operator \\\n    --subject release --audience log.example --namespace backup --scope statements")]
+    New(New),
+    /// Write the key set file by which a log knows token issuers
+    #[command(after_help = "Example:\n  countermark token keyset --issuer operator --public-key <hex> --out token-keys.json")]
+    Keyset(Keyset),
+}
+
+/// Who makes a token and whom it is for.
+#[derive(Debug, Args)]
+pub struct Parties {
+    /// The token issuer's key file
+    #[arg(long = "token-key-file", visible_alias = "key-file", value_name = "FILE")]
+    pub key_file: PathBuf,
+    /// Its passphrase file
+    #[arg(long = "token-passphrase-file", visible_alias = "passphrase-file", value_name = "FILE")]
+    pub passphrase_file: PathBuf,
+    /// The issuer's name, as the log knows it
+    #[arg(long)]
+    pub issuer: String,
+    /// Whom the token is for
+    #[arg(long)]
+    pub subject: String,
+    /// The service that shall accept it: the authority's name
+    #[arg(long)]
+    pub audience: String,
+}
+
+/// Arguments of `token new`.
+#[derive(Debug, Args)]
+pub struct New {
+    #[command(flatten)]
+    parties: Parties,
+    /// A namespace that it is good for
+    #[arg(long, required = true)]
+    namespace: Vec<String>,
+    /// What it allows: statements, entries
+    #[arg(long, required = true)]
+    scope: Vec<String>,
+    /// How long it lives, at most a day
+    #[arg(long, default_value_t = 3600)]
+    ttl_seconds: u64,
+}
+
+/// Arguments of `token keyset`.
+#[derive(Debug, Args)]
+pub struct Keyset {
+    /// The issuer's name
+    #[arg(long)]
+    issuer: String,
+    /// The issuer's Ed25519 key in hex
+    #[arg(long, value_name = "HEX")]
+    public_key: String,
+    /// Where to write it
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Does what the verb says.
+pub fn run(command: Command, json: bool) -> anyhow::Result<()> {
+    match command {
+        Command::New(arguments) => {
+            let namespaces = arguments.namespace.iter().map(|name| Namespace::parse(name));
+            let namespaces = namespaces.collect::<Result<Vec<_>, _>>().class(ExitClass::Usage)?;
+            let scopes = arguments.scope.iter().map(|word| {
+                Scope::parse(word).ok_or_else(|| Failure::usage(format!("{word:?} is no scope; one of statements, entries")))
+            });
+            let scopes = scopes.collect::<Result<Vec<_>, _>>()?;
+            let token = new(&arguments.parties, &namespaces, &scopes, arguments.ttl_seconds)?;
+            if json {
+                present::json(&json!({ "token": token }));
+            } else {
+                anstream::println!("{token}");
+            }
+            Ok(())
+        }
+        Command::Keyset(arguments) => keyset(&arguments),
+    }
+}
+
+/// Makes a token.
+pub fn new(parties: &Parties, namespaces: &[Namespace], scopes: &[Scope], ttl_seconds: u64) -> anyhow::Result<String> {
+    let signer = open(&parties.key_file, &parties.passphrase_file)?;
+    let now = documents::now()?;
+    let claims = Claims {
+        issuer: Issuer::new(&parties.issuer).class(ExitClass::Usage)?,
+        subject: Name::parse(&parties.subject).context("the subject").class(ExitClass::Usage)?,
+        audience: Audience::new(&parties.audience).class(ExitClass::Usage)?,
+        issued_at: now,
+        expires_at: now.plus(ttl_seconds),
+        token_id: None,
+        namespaces: namespaces.iter().cloned().collect(),
+        scopes: scopes.iter().copied().collect(),
+    };
+    mint(signer.as_ref(), &claims).class(ExitClass::Usage)
+}
+
+fn open(key_file: &Path, passphrase_file: &Path) -> anyhow::Result<Box<dyn countermark_keys::Signer>> {
+    KeyFile::open_signer(key_file, Role::TokenIssuer, passphrase_file)
+        .context("the token issuer's key")
+        .class(ExitClass::Usage)
+}
+
+fn keyset(arguments: &Keyset) -> anyhow::Result<()> {
+    let bytes = hex::decode(&arguments.public_key).context("the public key is not hex").class(ExitClass::Usage)?;
+    let key = TokenKey {
+        issuer: Issuer::new(&arguments.issuer).class(ExitClass::Usage)?,
+        key: countermark_bundle::PublicKey::ed25519(&bytes).class(ExitClass::Usage)?,
+    };
+    documents::write(&arguments.out, &KeySet::new(vec![key]).class(ExitClass::Usage)?.write())
+}

@@ -1,0 +1,182 @@
+//! Who may submit: bearer tokens under the keys of a file that may change while the server runs.
+//!
+//! It knows nothing of HTTP but the text of one header, and it never prints a token.
+//!
+//! Invariant: a token is judged under the file as it is now. A file that cannot be read refuses everybody: an issuer that
+//! was struck off must not come back because the file was half written.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use countermark_bundle::identity::{Namespace, Timestamp};
+use countermark_signer_policy::access_token::{
+    AccessClaims, Audience, KEY_SET_BYTES_MAX, KeySet, KeySetError, Scope, TokenError,
+};
+use thiserror::Error;
+use tokio::io::AsyncReadExt as _;
+
+/// The scheme that stands before a token. SPEC: RFC 9110 §11.1: read without regard to case.
+const SCHEME: &str = "Bearer";
+
+/// Why the keys of token issuers were not read.
+#[derive(Debug, Error)]
+pub enum TokenKeysError {
+    /// The file could not be read.
+    #[error("token_keys: cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The file is no key set.
+    #[error("token_keys: {} is refused: {source}", path.display())]
+    KeySet {
+        /// The file.
+        path: PathBuf,
+        /// Which rule.
+        source: KeySetError,
+    },
+}
+
+/// Why a submission is not authorized.
+#[derive(Debug, Error)]
+pub(crate) enum AuthRefusal {
+    /// No authorization was given.
+    #[error("the request has no authorization header")]
+    Missing,
+    /// More than one header, another scheme, or no text.
+    #[error("the authorization header must be one `Bearer` and one token")]
+    Header,
+    /// The token does not count.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token is for other namespaces.
+    #[error("the token does not cover the namespace {namespace}")]
+    Namespace {
+        /// The namespace asked for.
+        namespace: Namespace,
+    },
+    /// The token is for other acts.
+    #[error("the token lacks the scope {:?}", scope.as_str())]
+    Scope {
+        /// The scope needed.
+        scope: Scope,
+    },
+    /// Fault: nobody can be judged.
+    #[error(transparent)]
+    Keys(#[from] TokenKeysError),
+}
+
+/// Tells one state of the file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            inode: found.ino(),
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+}
+
+/// Judges tokens.
+#[derive(Debug)]
+pub(crate) struct TokenGate {
+    path: PathBuf,
+    audience: Audience,
+    loaded: Mutex<(Stamp, Arc<KeySet>)>,
+}
+
+impl TokenGate {
+    /// Reads the file for the first time.
+    pub(crate) async fn open(path: &Path, audience: Audience) -> Result<Self, TokenKeysError> {
+        let (stamp, keys) = read(path).await?;
+        Ok(Self {
+            path: path.to_owned(),
+            audience,
+            loaded: Mutex::new((stamp, Arc::new(keys))),
+        })
+    }
+
+    /// Judges the `authorization` headers of a request for an act in a namespace.
+    pub(crate) async fn authorize(
+        &self,
+        headers: &[&[u8]],
+        namespace: &Namespace,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Result<AccessClaims, AuthRefusal> {
+        let token = bearer(headers)?;
+        let claims = self.keys().await?.verify(token, &self.audience, now)?;
+        if !claims.namespaces.contains(namespace) {
+            let namespace = namespace.clone();
+            return Err(AuthRefusal::Namespace { namespace });
+        }
+        if !claims.scopes.contains(&scope) {
+            return Err(AuthRefusal::Scope { scope });
+        }
+        Ok(claims)
+    }
+
+    /// The keys as the file has them now.
+    async fn keys(&self) -> Result<Arc<KeySet>, TokenKeysError> {
+        let found = tokio::fs::metadata(&self.path).await.map_err(read_error(&self.path))?;
+        let (stamp, keys) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if stamp == Stamp::of(&found) {
+            return Ok(keys);
+        }
+        let (stamp, keys) = read(&self.path).await?;
+        let keys = Arc::new(keys);
+        tracing::info!(path = %self.path.display(), "the keys of token issuers were read again");
+        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = (stamp, keys.clone());
+        Ok(keys)
+    }
+}
+
+/// The token of exactly one `Bearer` header.
+fn bearer<'h>(headers: &[&'h [u8]]) -> Result<&'h str, AuthRefusal> {
+    let header = match headers {
+        [] => return Err(AuthRefusal::Missing),
+        [header] => std::str::from_utf8(header).map_err(|_| AuthRefusal::Header)?,
+        [_, _, ..] => return Err(AuthRefusal::Header),
+    };
+    match header.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty() => Ok(token),
+        Some(_) | None => Err(AuthRefusal::Header),
+    }
+}
+
+/// Reads the file, and the stamp from the same open file: the name may lead to another one a moment later.
+async fn read(path: &Path) -> Result<(Stamp, KeySet), TokenKeysError> {
+    let file = tokio::fs::File::open(path).await.map_err(read_error(path))?;
+    let stamp = Stamp::of(&file.metadata().await.map_err(read_error(path))?);
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that a file that is too long is refused as such.
+    let limit = u64::try_from(KEY_SET_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).await.map_err(read_error(path))?;
+    let keys = KeySet::parse(&bytes).map_err(|source| TokenKeysError::KeySet {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((stamp, keys))
+}
+
+fn read_error(path: &Path) -> impl Fn(io::Error) -> TokenKeysError {
+    |source| TokenKeysError::Read {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! The configuration file: where to listen, whose tokens count, which namespaces are served with which keys.
+//!
+//! ```toml
+//! listen = "127.0.0.1:7380"                # port 0 takes any free port
+//! authority = "authority.example.org"      # the origin of a log is <authority>/<namespace>
+//! token_keys = "token-keys.json"           # without it the server only reads
+//! # audience = "authority.example.org"     # of access tokens; the authority's name if not said
+//! database_folder = "databases"            # one SQLite file for each namespace
+//! register_folder = "/mnt/other/register"  # other storage than the databases
+//! # behind_tls_proxy = true                # needed to take tokens on an address that is not loopback
+//! # submission_deadline_ms = 10000
+//!
+//! [[namespace]]
+//! name = "backup"
+//! kind = "fleet-keys"
+//! trust = "backup/trust.json"              # keys of both organisations, witnesses with their URLs, limits
+//! log_key_file = "backup/log.key"
+//! certificate_key_file = "backup/certificate.key"
+//! administration_key_file = "backup/administration.key"   # only `create` signs with it
+//! passphrase_file = "backup/passphrase"
+//! # policy = "backup/policy"               # a folder of Cedar policies; the shipped ones if not said
+//! vendor_keys = [{ algorithm = "ed25519", public_key = "…64 hex digits…" }]
+//! officers = [{ subject = "officer-1", public_key = "…64 hex digits…" }]   # of the first policy, for `create`
+//! approvals_needed = 1
+//! # recosign_every_seconds = 900           # at most a quarter of the trust file's head age, which is the default
+//! # witness_timeout_ms = 5000
+//! # allow_no_fault_tolerance = true        # to serve with witnesses of which none may be faulty
+//! ```
+//!
+//! Paths are relative to the folder of the file. A field that is not known is refused.
+//!
+//! Invariant: in a [`Config`] every key file that is named holds a key that the trust file of its namespace believes in.
+
+mod namespace;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use countermark_bundle::key::KeyId;
+use countermark_signer_policy::access_token::{Audience, PartyError};
+use serde::Deserialize;
+use thiserror::Error;
+
+pub use namespace::{FirstPolicy, NamespaceConfig, NamespaceConfigError, OpenNamespaceError};
+
+use namespace::NamespaceText;
+
+/// The most bytes of a configuration file: 1 MiB.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// How long a submission waits for its level unless the file says otherwise.
+const SUBMISSION_DEADLINE_MS: u64 = 10_000;
+/// The longest that a submission may wait: one minute.
+const SUBMISSION_DEADLINE_MS_MAX: u64 = 60_000;
+
+/// A configuration whose files were read and fit together.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// The authority's name.
+    pub authority: String,
+    /// Whose tokens count: a key set file. Without it nothing is taken.
+    pub token_keys: Option<PathBuf>,
+    /// The audience that an access token must name.
+    pub audience: Audience,
+    /// Where the databases are.
+    pub database_folder: PathBuf,
+    /// Where the head register is.
+    pub register_folder: PathBuf,
+    /// How long a submission waits for its level.
+    pub submission_deadline: Duration,
+    /// The namespaces, in the order of the file.
+    pub namespaces: Vec<NamespaceConfig>,
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The file is larger than 1 MiB.
+    #[error("the configuration {} is larger than {CONFIG_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text is not TOML, or lacks a field, or has one that is not known.
+    #[error("the configuration is malformed")]
+    Toml(#[from] toml::de::Error),
+    /// Bearer tokens in the clear, on a network.
+    #[error(
+        "token_keys: tokens would cross the network in the clear at {listen}; listen on a loopback address, \
+         or say behind_tls_proxy = true"
+    )]
+    TokensInTheClear {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// One folder for what must not be lost together.
+    #[error("register_folder: the head register must be on other storage than database_folder {}", path.display())]
+    OneFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An audience that no token can name.
+    #[error("audience: {found:?} is refused: {source}")]
+    Audience {
+        /// What was given, or follows from the authority's name.
+        found: String,
+        /// Which rule.
+        source: PartyError,
+    },
+    /// A deadline of 0 or above a minute.
+    #[error("submission_deadline_ms must be 1 to {SUBMISSION_DEADLINE_MS_MAX}, found {found}")]
+    SubmissionDeadline {
+        /// What was found.
+        found: u64,
+    },
+    /// Nothing to serve.
+    #[error("there is no [[namespace]]")]
+    NoNamespace,
+    /// A namespace was refused.
+    #[error("namespace {name:?}: {source}")]
+    Namespace {
+        /// What was given as its name.
+        name: String,
+        /// Why not.
+        source: Box<NamespaceConfigError>,
+    },
+    /// Two namespaces of one name.
+    #[error("namespace {name:?} stands twice")]
+    NamespaceTwice {
+        /// The name.
+        name: String,
+    },
+    /// One key in two namespaces.
+    #[error("namespaces {first:?} and {second:?} share the key {key_id}; no two namespaces share a key")]
+    SharedKey {
+        /// A namespace.
+        first: String,
+        /// Another one.
+        second: String,
+        /// The key.
+        key_id: KeyId,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigText {
+    listen: SocketAddr,
+    authority: String,
+    token_keys: Option<PathBuf>,
+    audience: Option<String>,
+    database_folder: PathBuf,
+    register_folder: PathBuf,
+    #[serde(default)]
+    behind_tls_proxy: bool,
+    submission_deadline_ms: Option<u64>,
+    #[serde(rename = "namespace", default)]
+    namespaces: Vec<NamespaceText>,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`, at most 1 MiB, and the trust and key files that it names.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let read_error = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(read_error)?;
+        let mut text = String::new();
+        file.take(CONFIG_BYTES_MAX + 1)
+            .read_to_string(&mut text)
+            .map_err(read_error)?;
+        if text.len() > usize::try_from(CONFIG_BYTES_MAX).unwrap_or(usize::MAX) {
+            return Err(ConfigError::TooLarge {
+                path: path.to_owned(),
+            });
+        }
+        Config::parse(&text, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Checks a configuration whose paths are relative to `folder`, and the trust and key files that it names.
+    pub fn parse(text: &str, folder: &Path) -> Result<Config, ConfigError> {
+        let text: ConfigText = toml::from_str(text)?;
+        if text.token_keys.is_some() && !text.listen.ip().is_loopback() && !text.behind_tls_proxy {
+            return Err(ConfigError::TokensInTheClear { listen: text.listen });
+        }
+        let database_folder = folder.join(text.database_folder);
+        let register_folder = folder.join(text.register_folder);
+        if is_one_folder(&database_folder, &register_folder) {
+            return Err(ConfigError::OneFolder { path: database_folder });
+        }
+        let deadline = text.submission_deadline_ms.unwrap_or(SUBMISSION_DEADLINE_MS);
+        if !(1..=SUBMISSION_DEADLINE_MS_MAX).contains(&deadline) {
+            return Err(ConfigError::SubmissionDeadline { found: deadline });
+        }
+        let audience = text.audience.unwrap_or_else(|| text.authority.clone());
+        let audience = Audience::new(&audience).map_err(|source| ConfigError::Audience {
+            found: audience,
+            source,
+        })?;
+        let mut namespaces = Vec::with_capacity(text.namespaces.len());
+        for namespace in text.namespaces {
+            let name = namespace.name.clone();
+            let read = NamespaceConfig::read(namespace, &text.authority, folder);
+            namespaces.push(read.map_err(|source| ConfigError::Namespace {
+                name,
+                source: Box::new(source),
+            })?);
+        }
+        check_apart(&namespaces)?;
+        Ok(Config {
+            listen: text.listen,
+            audience,
+            authority: text.authority,
+            token_keys: text.token_keys.map(|path| folder.join(path)),
+            database_folder,
+            register_folder,
+            submission_deadline: Duration::from_millis(deadline),
+            namespaces,
+        })
+    }
+}
+
+/// Whether both paths lead to one folder, whatever their spelling, as far as they exist.
+fn is_one_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
+}
+
+/// Refuses an empty list, a name that stands twice, and a key of two namespaces.
+fn check_apart(namespaces: &[NamespaceConfig]) -> Result<(), ConfigError> {
+    if namespaces.is_empty() {
+        return Err(ConfigError::NoNamespace);
+    }
+    let mut names = BTreeMap::new();
+    let mut keys: BTreeMap<KeyId, &str> = BTreeMap::new();
+    for namespace in namespaces {
+        let name = namespace.namespace.as_str();
+        if names.insert(name, ()).is_some() {
+            return Err(ConfigError::NamespaceTwice { name: name.to_owned() });
+        }
+        for triple in namespace.trust.keys.triples() {
+            let key_id = triple.key.key_id();
+            if let Some(first) = keys.insert(key_id, name) {
+                return Err(ConfigError::SharedKey {
+                    first: first.to_owned(),
+                    second: name.to_owned(),
+                    key_id,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What stands around every handler: a bound on requests under way, a deadline, one spelling of each path, and an answer
+//! even to a panic.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::problem::{Problem, ProblemKind};
+
+/// The most requests under way; more are told to come back.
+pub(super) const REQUESTS_MAX: usize = 1_024;
+/// When one that was told so should come back.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// One guard for all routes: the bound counts them together.
+#[derive(Clone)]
+pub(super) struct Guard {
+    deadline: Duration,
+    places: Arc<Semaphore>,
+}
+
+impl Guard {
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            deadline,
+            places: Arc::new(Semaphore::new(REQUESTS_MAX)),
+        }
+    }
+
+    /// Puts the guard around every route and fallback of a router.
+    pub(super) fn around(&self, router: Router) -> Router {
+        router
+            .layer(from_fn_with_state(self.clone(), admit))
+            .layer(CatchPanicLayer::custom(panicked))
+    }
+}
+
+async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    // Not the query, which may one day carry something private, and never a header.
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let began = Instant::now();
+    let response = match checked(&guard, request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    };
+    let (status, took_ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    tracing::debug!(%method, path, status, took_ms, "answered");
+    response
+}
+
+async fn checked(guard: &Guard, request: Request, next: Next) -> Result<Response, Problem> {
+    let path = request.uri().path();
+    if path.contains('%') {
+        return Err(Problem::new(ProblemKind::PathNotCanonical, "percent-encoding is not used here"));
+    }
+    let _place = guard.places.try_acquire().map_err(|_| {
+        let detail = format_args!("{REQUESTS_MAX} requests are under way").to_string();
+        Problem::new(ProblemKind::Overloaded, detail).retry_after(RETRY_AFTER)
+    })?;
+    timeout(guard.deadline, next.run(request)).await.map_err(|_| {
+        let detail = format_args!("nothing was ready after {} ms", guard.deadline.as_millis()).to_string();
+        Problem::new(ProblemKind::TimedOut, detail).retry_after(RETRY_AFTER)
+    })
+}
+
+pub(super) async fn not_found(request: Request) -> Problem {
+    Problem::new(ProblemKind::NotFound, format_args!("there is nothing at {}", request.uri().path()))
+}
+
+pub(super) async fn method_not_allowed(method: Method) -> Problem {
+    Problem::new(ProblemKind::MethodNotAllowed, format_args!("{method} is not taken here"))
+}
+
+/// The panic itself was printed by the panic hook; what it says is not the caller's to know.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
+fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a request handler panicked");
+    Problem::new(ProblemKind::Fault, "the server failed").into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Is the process up, and is everything it serves fresh?
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+
+use super::answer::{self, Freshness};
+use super::parameters::Parameters;
+use super::problem::{Problem, ProblemKind};
+use super::{Served, Service};
+use crate::sequencer::OwnerState;
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    namespaces: Vec<NamespaceReadiness>,
+}
+
+/// Whether one namespace can be relied on now.
+#[derive(Serialize)]
+struct NamespaceReadiness {
+    name: String,
+    ready: bool,
+    serving: bool,
+    head_age_seconds: Option<u64>,
+    max_head_age_seconds: u64,
+}
+
+impl NamespaceReadiness {
+    fn of(served: &Served) -> Self {
+        let handle = &served.handle;
+        let health = handle.health();
+        let limit = head_age_limit(served);
+        let fresh = health.head_age_seconds.is_some_and(|age| age < limit);
+        let serving = match health.state {
+            OwnerState::Serving | OwnerState::Reloading => true,
+            OwnerState::Stopped => false,
+        };
+        Self {
+            name: handle.namespace().to_string(),
+            ready: serving && fresh,
+            serving,
+            head_age_seconds: health.head_age_seconds,
+            max_head_age_seconds: limit,
+        }
+    }
+}
+
+/// The smaller of the trust file's limit and the newest active statement's, as a client takes it.
+pub(super) fn head_age_limit(served: &Served) -> u64 {
+    let limit = served.handle.trust().limits.max_head_age_seconds;
+    let published = served.handle.published();
+    let active = published.as_ref().and_then(|published| published.state.newest_active());
+    active.map_or(limit, |record| limit.min(record.statement.statement().max_head_age_seconds))
+}
+
+/// `GET /healthz`: the process is up.
+pub(super) async fn healthz(RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    Parameters::none(query.as_deref())?;
+    Ok(answer::json(StatusCode::OK, &json!({"up": true}), Freshness::Never))
+}
+
+/// `GET /readyz`: every namespace takes submissions and has a published head that clients accept as current.
+pub(super) async fn readyz(
+    State(service): State<Arc<Service>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    Parameters::none(query.as_deref())?;
+    let namespaces: Vec<_> = service.namespaces().map(NamespaceReadiness::of).collect();
+    let late: Vec<&str> = namespaces.iter().filter(|one| !one.ready).map(|one| one.name.as_str()).collect();
+    if late.is_empty() {
+        let ready = Ready {
+            ready: true,
+            namespaces,
+        };
+        return Ok(answer::json(StatusCode::OK, &ready, Freshness::Never));
+    }
+    let detail = format!("not ready: {}", late.join(", "));
+    Err(Problem::new(ProblemKind::NotReady, detail).member("namespaces", json!(namespaces)))
+}

@@ -1,0 +1,13 @@
+//! What the tests of this crate share: keys from small numbers, a whole authority in memory, ports that are in memory,
+//! and ports that fail on demand.
+
+pub(crate) mod faulty;
+pub(crate) mod keys;
+pub(crate) mod ports;
+pub(crate) mod witnesses;
+pub(crate) mod world;
+
+pub(crate) use keys::TestSigner;
+pub(crate) use ports::{MemoryRegister, TestClock};
+pub(crate) use witnesses::{Manner, SimulatedWitnesses};
+pub(crate) use world::{NOW, World};

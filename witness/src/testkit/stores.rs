@@ -1,0 +1,115 @@
+//! Stores for tests: one in memory, and one around any other that fails and stalls on demand.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use countermark_tlog::checkpoint::Origin;
+use tokio::sync::oneshot;
+
+use crate::ports::{CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap};
+
+/// A store in memory, the plainest reading of the port. Its clones are one store.
+#[derive(Clone, Default)]
+pub struct MemoryHeads(Arc<Mutex<BTreeMap<Origin, CosignedHead>>>);
+
+impl HeadStore for MemoryHeads {
+    async fn read(&self, origin: &Origin) -> Result<HeadState, StoreError> {
+        Ok(match self.0.lock().unwrap().get(origin) {
+            None => HeadState::NeverCosigned,
+            Some(head) => HeadState::Cosigned(head.clone()),
+        })
+    }
+
+    async fn swap(&self, origin: &Origin, expected: Option<HeadId>, new: &CosignedHead) -> Result<Swap, StoreError> {
+        let mut heads = self.0.lock().unwrap();
+        let stored = heads.get(origin);
+        if stored.map(|head| head.id) != expected {
+            return Ok(Swap::Lost);
+        }
+        if stored.is_some_and(|head| head.cosigned_at > new.cosigned_at) {
+            return Ok(if expected == Some(new.id) { Swap::NewerKept } else { Swap::Lost });
+        }
+        heads.insert(origin.clone(), new.clone());
+        Ok(Swap::Stored)
+    }
+}
+
+/// What happens to one call.
+pub enum Fate {
+    /// It goes through.
+    Pass,
+    /// It fails and nothing is saved.
+    FailUnsaved,
+    /// It fails although everything was saved. Of a read, the same as the above.
+    FailSaved,
+    /// It says that it has arrived, and goes through when it is released.
+    Stall(oneshot::Sender<()>, oneshot::Receiver<()>),
+}
+
+/// A store whose calls meet the fates that were set for them, in order, and pass when none is left. Its
+/// clones are one store.
+#[derive(Clone)]
+pub struct FatedHeads<Inner> {
+    inner: Inner,
+    reads: Arc<Mutex<VecDeque<Fate>>>,
+    swaps: Arc<Mutex<VecDeque<Fate>>>,
+}
+
+impl<Inner> FatedHeads<Inner> {
+    pub fn new(inner: Inner) -> Self {
+        Self { inner, reads: Arc::default(), swaps: Arc::default() }
+    }
+
+    pub fn next_reads(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.reads.lock().unwrap().extend(fates);
+    }
+
+    pub fn next_swaps(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.swaps.lock().unwrap().extend(fates);
+    }
+
+    pub fn forget_fates(&self) {
+        self.reads.lock().unwrap().clear();
+        self.swaps.lock().unwrap().clear();
+    }
+}
+
+fn next(fates: &Mutex<VecDeque<Fate>>) -> Fate {
+    fates.lock().unwrap().pop_front().unwrap_or(Fate::Pass)
+}
+
+impl<Inner: HeadStore> HeadStore for FatedHeads<Inner> {
+    async fn read(&self, origin: &Origin) -> Result<HeadState, StoreError> {
+        // Lets other requests come between the steps of this one, as a real store does.
+        tokio::task::yield_now().await;
+        match next(&self.reads) {
+            Fate::Pass => {}
+            Fate::FailUnsaved | Fate::FailSaved => {
+                return Err(StoreError::Read("set by the test".into()));
+            }
+            Fate::Stall(arrived, released) => {
+                arrived.send(()).unwrap();
+                released.await.unwrap();
+            }
+        }
+        self.inner.read(origin).await
+    }
+
+    async fn swap(&self, origin: &Origin, expected: Option<HeadId>, new: &CosignedHead) -> Result<Swap, StoreError> {
+        let failure = || Err(StoreError::Write("set by the test".into()));
+        tokio::task::yield_now().await;
+        match next(&self.swaps) {
+            Fate::Pass => {}
+            Fate::FailUnsaved => return failure(),
+            Fate::FailSaved => {
+                self.inner.swap(origin, expected, new).await?;
+                return failure();
+            }
+            Fate::Stall(arrived, released) => {
+                arrived.send(()).unwrap();
+                released.await.unwrap();
+            }
+        }
+        self.inner.swap(origin, expected, new).await
+    }
+}
