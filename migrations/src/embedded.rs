@@ -34,11 +34,7 @@ pub(crate) fn migrator(database: Database) -> Migrator {
 
 /// The newest schema version that this binary knows; 0 where there is no migration yet.
 pub(crate) fn newest_version(migrator: &Migrator) -> i64 {
-    migrator
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 fn migrations<Files: RustEmbed>() -> Vec<Migration> {
@@ -52,10 +48,8 @@ fn migrations<Files: RustEmbed>() -> Vec<Migration> {
 }
 
 fn migration(name: &str, bytes: Cow<'static, [u8]>) -> Migration {
-    let (version, title) = parse_name(name)
-        .expect("a test checks every embedded name: four digits, `_`, name, `.sql`");
-    let sql =
-        String::from_utf8(bytes.into_owned()).expect("a test checks that every file is UTF-8");
+    let (version, title) = parse_name(name).expect("a test checks every embedded name: four digits, `_`, name, `.sql`");
+    let sql = String::from_utf8(bytes.into_owned()).expect("a test checks that every file is UTF-8");
     Migration::new(
         version,
         title.to_owned().into(),

@@ -48,9 +48,7 @@ impl Database {
     }
 
     fn with_application_id(id: i32) -> Option<Database> {
-        Database::ALL
-            .into_iter()
-            .find(|database| database.application_id() == id)
+        Database::ALL.into_iter().find(|database| database.application_id() == id)
     }
 }
 

@@ -118,11 +118,7 @@ pub enum OpenError {
 /// Every connection of the pool (at most [`CONNECTIONS_MAX`]) has write-ahead logging,
 /// `synchronous=FULL`, foreign keys on and a busy timeout of 5 s. A transaction that will write starts
 /// with `BEGIN IMMEDIATE`; one that reads first and then writes can fail as busy without any wait.
-pub async fn open_sqlite(
-    path: &Path,
-    database: Database,
-    open: Open,
-) -> Result<SqlitePool, OpenError> {
+pub async fn open_sqlite(path: &Path, database: Database, open: Open) -> Result<SqlitePool, OpenError> {
     match open {
         Open::CreateNew => create::create(path, database).await?,
         Open::Existing => refuse_missing(path, database)?,
@@ -145,25 +141,18 @@ pub async fn open_sqlite(
 fn refuse_missing(path: &Path, database: Database) -> Result<(), OpenError> {
     match std::fs::metadata(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Missing {
-            path: path.to_owned(),
-            database,
-        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(OpenError::Missing { path: path.to_owned(), database })
+        }
         // "Could not look" is not "not there".
-        Err(source) => Err(OpenError::Io {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
     }
 }
 
 /// Reads the marker over a connection that changes nothing: switching another program's database to
 /// write-ahead logging would be a change.
 async fn recognise(path: &Path, database: Database) -> Result<(), OpenError> {
-    let mut connection = connect_options(path)
-        .connect()
-        .await
-        .map_err(not_a_database_or_sql(path))?;
+    let mut connection = connect_options(path).connect().await.map_err(not_a_database_or_sql(path))?;
     let found: i32 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut connection)
         .await
@@ -171,41 +160,23 @@ async fn recognise(path: &Path, database: Database) -> Result<(), OpenError> {
     connection.close().await.map_err(sql_at(path))?;
     match Database::with_application_id(found) {
         Some(marked) if marked == database => Ok(()),
-        Some(marked) => Err(OpenError::OtherService {
-            path: path.to_owned(),
-            expected: database,
-            found: marked,
-        }),
-        None => Err(OpenError::Unmarked {
-            path: path.to_owned(),
-            found,
-        }),
+        Some(marked) => Err(OpenError::OtherService { path: path.to_owned(), expected: database, found: marked }),
+        None => Err(OpenError::Unmarked { path: path.to_owned(), found }),
     }
 }
 
 /// Applies what is missing in one transaction, so that two processes that open one file do not both
 /// apply, and a crash leaves the old schema.
-async fn bring_up_to_date(
-    pool: &SqlitePool,
-    path: &Path,
-    database: Database,
-) -> Result<(), OpenError> {
+async fn bring_up_to_date(pool: &SqlitePool, path: &Path, database: Database) -> Result<(), OpenError> {
     let migrator = embedded::migrator(database);
     let known = embedded::newest_version(&migrator);
-    let mut transaction = pool
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(sql_at(path))?;
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(sql_at(path))?;
     let found: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
         .fetch_one(&mut *transaction)
         .await
         .map_err(sql_at(path))?;
     if found > known {
-        return Err(OpenError::NewerSchema {
-            path: path.to_owned(),
-            found,
-            known,
-        });
+        return Err(OpenError::NewerSchema { path: path.to_owned(), found, known });
     }
     migrate(&mut transaction, &migrator, path).await?;
     transaction.commit().await.map_err(sql_at(path))
@@ -218,18 +189,15 @@ pub(crate) async fn migrate(
     path: &Path,
 ) -> Result<(), OpenError> {
     // `run_direct` and not `run`: the latter's bounds make this future one that no task can own.
-    migrator
-        .run_direct(None, connection, false)
-        .await
-        .map_err(|error| {
-            let path = path.to_owned();
-            match error {
-                MigrateError::VersionMismatch(version) | MigrateError::VersionMissing(version) => {
-                    OpenError::OtherMigration { path, version }
-                }
-                source => OpenError::Migrate { path, source },
+    migrator.run_direct(None, connection, false).await.map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            MigrateError::VersionMismatch(version) | MigrateError::VersionMissing(version) => {
+                OpenError::OtherMigration { path, version }
             }
-        })
+            source => OpenError::Migrate { path, source },
+        }
+    })
 }
 
 /// What every connection of ours has; the journal mode is the caller's.
@@ -243,21 +211,14 @@ pub(crate) fn connect_options(path: &Path) -> SqliteConnectOptions {
 }
 
 pub(crate) fn sql_at(path: &Path) -> impl Fn(sqlx::Error) -> OpenError {
-    |source| OpenError::Sqlite {
-        path: path.to_owned(),
-        source,
-    }
+    |source| OpenError::Sqlite { path: path.to_owned(), source }
 }
 
 fn not_a_database_or_sql(path: &Path) -> impl Fn(sqlx::Error) -> OpenError {
     |source| {
-        let code = source
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code);
+        let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
         if code.as_deref() == Some(SQLITE_NOTADB) {
-            OpenError::NotADatabase {
-                path: path.to_owned(),
-            }
+            OpenError::NotADatabase { path: path.to_owned() }
         } else {
             sql_at(path)(source)
         }

@@ -24,9 +24,7 @@ async fn create(path: &Path, database: Database) {
 }
 
 async fn execute(path: &Path, sql: &'static str) {
-    let pool = open_sqlite(path, Database::Witness, Open::Existing)
-        .await
-        .unwrap();
+    let pool = open_sqlite(path, Database::Witness, Open::Existing).await.unwrap();
     sqlx::query(sql).execute(&pool).await.unwrap();
     pool.close().await;
 }
@@ -36,19 +34,14 @@ async fn refusal(path: &Path, database: Database, open: Open) -> OpenError {
 }
 
 fn names_in(folder: &TempDir) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
 async fn pragma(pool: &SqlitePool, sql: &'static str) -> String {
-    sqlx::query_scalar::<_, String>(sql)
-        .fetch_one(pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar::<_, String>(sql).fetch_one(pool).await.unwrap()
 }
 
 #[tokio::test]
@@ -58,11 +51,7 @@ async fn a_created_database_opens_again_and_carries_its_marker() {
         create(&path, database).await;
         assert_eq!(names_in(&folder), ["state.sqlite"], "{database}");
         let header = fs::read(&path).unwrap();
-        assert_eq!(
-            header[68..72],
-            database.application_id().to_be_bytes(),
-            "{database}"
-        );
+        assert_eq!(header[68..72], database.application_id().to_be_bytes(), "{database}");
         let pool = open_sqlite(&path, database, Open::Existing).await.unwrap();
         pool.close().await;
     }
@@ -71,14 +60,9 @@ async fn a_created_database_opens_again_and_carries_its_marker() {
 #[tokio::test]
 async fn a_created_database_is_readable_by_its_owner_alone() {
     let (_folder, path) = folder();
-    let pool = open_sqlite(&path, Database::Witness, Open::CreateNew)
-        .await
-        .unwrap();
+    let pool = open_sqlite(&path, Database::Witness, Open::CreateNew).await.unwrap();
     for file in ["state.sqlite", "state.sqlite-wal"] {
-        let mode = fs::metadata(path.with_file_name(file))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(path.with_file_name(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
     pool.close().await;
@@ -87,23 +71,12 @@ async fn a_created_database_is_readable_by_its_owner_alone() {
 #[tokio::test]
 async fn every_connection_writes_through_with_foreign_keys_and_a_busy_timeout() {
     let (_folder, path) = folder();
-    let pool = open_sqlite(&path, Database::Witness, Open::CreateNew)
-        .await
-        .unwrap();
+    let pool = open_sqlite(&path, Database::Witness, Open::CreateNew).await.unwrap();
     let cases = [
         ("SELECT journal_mode FROM pragma_journal_mode", "wal"),
-        (
-            "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous",
-            "2",
-        ),
-        (
-            "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys",
-            "1",
-        ),
-        (
-            "SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout",
-            "5000",
-        ),
+        ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
+        ("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
+        ("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout", "5000"),
     ];
     for (sql, expect) in cases {
         assert_eq!(pragma(&pool, sql).await, expect, "{sql}");
@@ -125,10 +98,7 @@ async fn a_new_file_never_replaces_an_existing_one() {
     create(&path, Database::Witness).await;
     let before = fs::read(&path).unwrap();
     let error = refusal(&path, Database::Witness, Open::CreateNew).await;
-    assert!(
-        matches!(error, OpenError::AlreadyExists { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, OpenError::AlreadyExists { .. }), "{error:?}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -137,10 +107,7 @@ async fn a_dangling_link_counts_as_an_existing_file() {
     let (_folder, path) = folder();
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
     let error = refusal(&path, Database::Witness, Open::CreateNew).await;
-    assert!(
-        matches!(error, OpenError::AlreadyExists { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, OpenError::AlreadyExists { .. }), "{error:?}");
     let error = refusal(&path, Database::Witness, Open::Existing).await;
     assert!(matches!(error, OpenError::Missing { .. }), "{error:?}");
 }
@@ -187,10 +154,7 @@ async fn of_several_creators_exactly_one_wins() {
                 pool.close().await;
             }
             Err(error) => assert!(
-                matches!(
-                    error,
-                    OpenError::AlreadyExists { .. } | OpenError::JournalWithoutDatabase { .. }
-                ),
+                matches!(error, OpenError::AlreadyExists { .. } | OpenError::JournalWithoutDatabase { .. }),
                 "{error:?}"
             ),
         }
@@ -221,10 +185,7 @@ async fn a_file_of_another_service_is_refused_by_name() {
             let (_folder, path) = folder();
             create(&path, made).await;
             let error = refusal(&path, asked, Open::Existing).await;
-            let OpenError::OtherService {
-                expected, found, ..
-            } = &error
-            else {
+            let OpenError::OtherService { expected, found, .. } = &error else {
                 panic!("{error:?}");
             };
             assert_eq!((*expected, *found), (asked, made));
@@ -238,10 +199,7 @@ async fn an_empty_file_is_refused_and_left_empty() {
     let (folder, path) = folder();
     fs::write(&path, b"").unwrap();
     let error = refusal(&path, Database::Witness, Open::Existing).await;
-    assert!(
-        matches!(error, OpenError::Unmarked { found: 0, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, OpenError::Unmarked { found: 0, .. }), "{error:?}");
     assert_eq!(fs::read(&path).unwrap(), b"");
     assert_eq!(names_in(&folder), ["state.sqlite"]);
 }
@@ -249,34 +207,20 @@ async fn an_empty_file_is_refused_and_left_empty() {
 #[tokio::test]
 async fn another_programs_database_is_refused_and_not_changed() {
     let (_folder, path) = folder();
-    let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(true)
-        .connect()
-        .await
-        .unwrap();
-    sqlx::raw_sql("PRAGMA application_id = 7; CREATE TABLE mine (a);")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    let mut connection =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
+    sqlx::raw_sql("PRAGMA application_id = 7; CREATE TABLE mine (a);").execute(&mut connection).await.unwrap();
     sqlx::Connection::close(connection).await.unwrap();
     let before = fs::read(&path).unwrap();
     let error = refusal(&path, Database::Witness, Open::Existing).await;
-    assert!(
-        matches!(error, OpenError::Unmarked { found: 7, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, OpenError::Unmarked { found: 7, .. }), "{error:?}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let (_folder, path) = folder();
-    fs::write(
-        &path,
-        "not a database, but long enough to be one\n".repeat(40),
-    )
-    .unwrap();
+    fs::write(&path, "not a database, but long enough to be one\n".repeat(40)).unwrap();
     let error = refusal(&path, Database::Witness, Open::Existing).await;
     assert!(matches!(error, OpenError::NotADatabase { .. }), "{error:?}");
 }
@@ -303,16 +247,9 @@ async fn a_newer_schema_is_refused_by_its_version() {
 async fn an_edited_migration_is_refused() {
     let (_folder, path) = folder();
     create(&path, Database::Witness).await;
-    execute(
-        &path,
-        "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1",
-    )
-    .await;
+    execute(&path, "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1").await;
     let error = refusal(&path, Database::Witness, Open::Existing).await;
-    assert!(
-        matches!(error, OpenError::OtherMigration { version: 1, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, OpenError::OtherMigration { version: 1, .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -323,15 +260,9 @@ async fn a_migration_that_does_not_fit_changes_nothing() {
     execute(&path, "DELETE FROM _sqlx_migrations").await;
     let error = refusal(&path, Database::Witness, Open::Existing).await;
     assert!(matches!(error, OpenError::Migrate { .. }), "{error:?}");
-    let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(&path)
-        .connect()
-        .await
-        .unwrap();
-    let applied: i64 = sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let applied: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&mut connection).await.unwrap();
     assert_eq!(applied, 0);
 }
 

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, ConfigError};
-use crate::service::{InitError, ServeError, VkeyError, init, serve, vkey};
+use crate::service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkey};
 
 /// What a witness is told to do.
 #[derive(Debug, Subcommand)]
@@ -32,6 +32,9 @@ pub struct InitArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Keep a witness that is there already
+    #[arg(long)]
+    pub if_absent: bool,
 }
 
 /// Arguments of `serve`.
@@ -92,7 +95,8 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Init(arguments) => {
             let config = Config::load(&arguments.config)?;
-            print_line(&init(&config).await?)
+            let vkey = if arguments.if_absent { init_if_absent(&config).await? } else { init(&config).await? };
+            print_line(&vkey)
         }
         Command::Vkey(arguments) => {
             let config = Config::load(&arguments.config)?;

@@ -1,6 +1,6 @@
 //! The life of a witness: made once, then served from what it stored.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,7 @@ pub enum InitError {
     /// The key had a state that is gone.
     #[error(
         "{} says that the key had a state, and {} is missing: a witness that lost its state is retired, \
-         never restarted empty; make a new one under a new key (or delete the marker if an `init` was \
-         interrupted and the key never cosigned)",
+         never restarted empty; make a new one under a new key",
         marker.display(), state.display()
     )]
     KeyHadState {
@@ -96,6 +95,9 @@ pub enum ServeError {
     /// The state was not opened.
     #[error("cannot open the state of the witness")]
     Open(#[source] OpenError),
+    /// The key cannot be marked as one that has a state.
+    #[error("cannot mark the key of the witness")]
+    Mark(#[source] InitError),
     /// The state is not one to go on from.
     #[error(transparent)]
     State(#[from] StateError),
@@ -135,13 +137,27 @@ pub async fn init(config: &Config) -> Result<String, InitError> {
         KeyFile::create(&config.key_file, Role::Witness, &config.passphrase_file)?;
     }
     let cosigner = Cosigner::open(config)?;
-    // 3. From now on this key never gets an empty state. A crash between this step and the next leaves a
-    //    key that must be given up, or freed by hand by someone who knows that it never cosigned.
+    let marker = marker(config);
+    if exists(&marker)? {
+        return Err(InitError::KeyHadState { marker, state: config.state.clone() });
+    }
+    // 3. The state, whole or not at all. A crash after it leaves a state whose key is not marked yet; nothing was
+    //    cosigned with it, and `serve` or `init --if-absent` marks the key before anything is.
+    open_sqlite(&config.state, Database::Witness, Open::CreateNew).await?.close().await;
+    // 4. From now on this key never gets an empty state.
     mark_key(config)?;
-    // 4. The state, whole or not at all.
-    let pool = open_sqlite(&config.state, Database::Witness, Open::CreateNew).await?;
-    pool.close().await;
     Ok(cosigner.key().to_string())
+}
+
+/// [`init`], unless there is a state already: then its key is marked, if an interrupted `init` did not, and shown.
+pub async fn init_if_absent(config: &Config) -> Result<String, InitError> {
+    match init(config).await {
+        Err(InitError::StateExists { .. }) => {
+            mark_key(config)?;
+            Ok(Cosigner::open(config)?.key().to_string())
+        }
+        outcome => outcome,
+    }
 }
 
 /// The verifier key of the witness.
@@ -162,6 +178,8 @@ pub async fn serve(
         OpenError::Missing { path, .. } => ServeError::StateMissing { path },
         error => ServeError::Open(error),
     })?;
+    // Before anything is cosigned: an `init` that was killed at its end may have left the key unmarked.
+    mark_key(&config).map_err(ServeError::Mark)?;
     tracing::info!(vkey = %cosigner.key(), logs = config.logs.count(), "witness");
     let store = SqliteHeads::new(pool.clone());
     let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
@@ -207,19 +225,21 @@ async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output
     }
 }
 
-/// Writes beside the key that it has a state, durably; refuses a key that had one.
-fn mark_key(config: &Config) -> Result<(), InitError> {
+/// The file beside the key that says that the key has a state.
+fn marker(config: &Config) -> PathBuf {
     let mut name = config.key_file.as_os_str().to_owned();
     name.push(".has-state");
-    let marker = PathBuf::from(name);
+    PathBuf::from(name)
+}
+
+/// Writes beside the key that it has a state, durably; it is left alone where it is said already.
+fn mark_key(config: &Config) -> Result<(), InitError> {
+    let marker = marker(config);
+    if exists(&marker)? {
+        return Ok(());
+    }
     let io_error = |source| InitError::Io { path: marker.clone(), source };
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(&marker) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(InitError::KeyHadState { marker, state: config.state.clone() });
-        }
-        Err(error) => return Err(io_error(error)),
-    };
+    let mut file = File::create(&marker).map_err(io_error)?;
     writeln!(file, "{}", config.state.display())
         .and_then(|()| file.sync_all())
         .and_then(|()| File::open(folder_of(&marker))?.sync_all())

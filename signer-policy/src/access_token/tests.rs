@@ -403,7 +403,7 @@ fn a_key_set_that_is_not_one_is_refused_by_name() {
     let mut agrees = entry(&session);
     agrees["algorithm"] = json!("x25519");
     assert!(matches!(parse(vec![agrees]), Err(KeySetError::Algorithm { .. })));
-    let large = [b' '; KEY_SET_BYTES_MAX + 1];
+    let large = vec![b' '; KEY_SET_BYTES_MAX + 1];
     assert!(matches!(KeySet::parse(&large), Err(KeySetError::Json(_))));
 }
 

@@ -4,6 +4,7 @@ pub mod approve;
 pub mod audit;
 pub mod fleet;
 pub mod keys;
+pub mod openssl;
 pub mod prove;
 pub mod services;
 pub mod status;

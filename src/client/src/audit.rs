@@ -15,7 +15,7 @@ use countermark_bundle::authority::AuthorityKeysError;
 use countermark_bundle::entry::EntryError;
 use countermark_bundle::identity::Timestamp;
 use countermark_bundle::trust::TrustFile;
-use countermark_tlog::checkpoint::{CheckpointError, SignedCheckpoint};
+use countermark_tlog::checkpoint::SignedCheckpoint;
 use countermark_tlog::edge::EdgeError;
 use countermark_tlog::hash::RootHash;
 use countermark_tlog::size::{LeafIndex, TreeSize};
@@ -166,6 +166,10 @@ pub async fn audit(
     let signed = fetch_unverified(&*tiles).await?;
     let head = signed.checkpoint();
     check_origin(trust, &signed)?;
+    if served.as_ref().is_some_and(ServedBundle::rules_out_changes) {
+        // Nothing on the way will change which keys count, so a head that fails now need not be replayed first.
+        VerifiedHead::verify(&signed, &trust.origin, trust.authority()?.policy())?;
+    }
 
     let mut known = known_heads.to_vec();
     known.push(KnownHead { size: trust.floor.size, root: trust.floor.root });
@@ -200,6 +204,7 @@ pub async fn audit(
     report.add_tiles(&compared);
     report.add_age(trust, &head, now);
     report.add_trust_floor(trust);
+    cross_check::check_changes(served.as_ref(), &mut report);
     match (log, served) {
         (Some(log), Some(served)) => cross_check::run(log, trust, &served, now, &mut report).await?,
         (None, _) | (_, None) => report.not_asked(&CheckName::SERVED),

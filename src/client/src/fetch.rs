@@ -16,7 +16,7 @@ pub use error::{FetchError, MalformedAnswer, Place, Problem};
 pub use folder::FolderSource;
 pub use http::{LogReader, Timeouts};
 pub use tiles::{EntryBundle, PARALLEL_FETCHES_MAX};
-pub(crate) use tiles::{fetch_bundle, fetch_tiles, resumed};
+pub(crate) use tiles::{fetch_bundle, fetch_tile, fetch_tiles, resumed};
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use countermark_bundle::identity::Name;
 use countermark_signer_policy::access_token::{Audience, Issuer};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use thiserror::Error;
 
 /// The most bytes of a configuration file.
@@ -39,10 +39,8 @@ pub struct Config {
     /// A folder of operator policies. Without it the shipped ones decide.
     pub policy: Option<PathBuf>,
     /// The audience of access tokens: the log's name for itself.
-    #[serde(deserialize_with = "audience")]
     pub token_audience: Audience,
     /// The issuer of access tokens, as the log's key set names the token key.
-    #[serde(deserialize_with = "issuer")]
     pub issuer: Issuer,
     /// The countersigner's name in access tokens.
     pub subject: Name,
@@ -156,14 +154,6 @@ const fn any_loopback_port() -> SocketAddr {
 
 const fn half_a_second() -> u64 {
     500
-}
-
-fn audience<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Audience, D::Error> {
-    Audience::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-}
-
-fn issuer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Issuer, D::Error> {
-    Issuer::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

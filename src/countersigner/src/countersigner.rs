@@ -168,11 +168,8 @@ impl From<FollowError> for TurnError {
             error @ (FollowError::Read(_)
             | FollowError::Head(_)
             | FollowError::Prefix(_)
-            | FollowError::Proof(_)
             | FollowError::OtherTiles { .. }
             | FollowError::Bundle(_)
-            | FollowError::Place(_)
-            | FollowError::Edge(_)
             | FollowError::OtherEntries { .. }
             | FollowError::Ledger(_)
             | FollowError::Advance(_)) => Self::Follow(error),

@@ -9,18 +9,18 @@
 use countermark_bundle::identity::Timestamp;
 use countermark_bundle::link::ConsistencyLink;
 use countermark_tlog::checkpoint::{Checkpoint, Origin};
-use countermark_tlog::edge::EdgeError;
 use countermark_tlog::entry_bundle::{self, EntryBundleError};
 use countermark_tlog::hash::RootHash;
-use countermark_tlog::proof::{ConsistencyProof, ProofError, roots_from_consistency};
+use countermark_tlog::proof::{ConsistencyProof, roots_from_consistency};
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::{TILE_WIDTH, TileCoord, TileError};
+use countermark_tlog::tile::tile_of;
+use countermark_tlog::tree::NodeCoord;
 use thiserror::Error;
 
 use crate::head::{HeadError, VerifiedHead};
 use crate::ledger::{Decided, Fork, KeptHead, Sighting};
 use crate::ports::{AdvanceError, Ledger, LedgerFault, LogReader, ReadError};
-use crate::proofs::{self, ProofReadError, UntrustedPrefix};
+use crate::proofs::{self, ProofReadError, UntrustedPrefix, place_in_bundle};
 use crate::replay::{BrokenRule, Replay};
 use crate::stop::StopReason;
 
@@ -43,9 +43,6 @@ pub enum FollowError {
     /// Its tiles were not read.
     #[error("no proof that the log only grew")]
     Prefix(#[from] ProofReadError),
-    /// Its tiles give no proof at all.
-    #[error("the log's tiles give no consistency proof")]
-    Proof(#[from] ProofError),
     /// Its tiles are not those of the tree that its checkpoint commits to.
     #[error("the log's tiles do not lead to the root {expected} of its checkpoint of size {size}")]
     OtherTiles {
@@ -57,12 +54,6 @@ pub enum FollowError {
     /// An entry bundle that is not one.
     #[error("an entry bundle of the log is malformed")]
     Bundle(#[from] EntryBundleError),
-    /// A size beyond all tiles.
-    #[error("there is no entry bundle at this place")]
-    Place(#[from] TileError),
-    /// A log with the greatest number of entries.
-    #[error(transparent)]
-    Edge(#[from] EdgeError),
     /// Its entries are not those of the tree that its checkpoint commits to.
     #[error("the log's entries have the root {found}, its checkpoint of size {size} says {expected}")]
     OtherEntries {
@@ -168,14 +159,13 @@ impl Anchor {
             return Err(StopReason::Rollback { verified: self.size, found: head.size() }.into());
         }
         let prefix = if head.size() == self.size || self.size == TreeSize::ZERO {
-            // Every tree begins with the empty one; between equal sizes the roots speak for themselves.
+            // Between equal sizes the roots speak for themselves; every tree begins with the empty one.
             let root = if head.size() == self.size { head.root() } else { self.root };
-            let proof = ConsistencyProof::new(Vec::new())?;
-            UntrustedPrefix { root, proof }
+            UntrustedPrefix { root, proof: ConsistencyProof::new(Vec::new()).expect("no hash is not too many") }
         } else {
             let prefix = proofs::prefix(reader, self.size, head.size()).await?;
-            let (from, to) = roots_from_consistency(self.size, prefix.root, head.size(), &prefix.proof)?;
-            if (from, to) != (prefix.root, head.root()) {
+            let roots = roots_from_consistency(self.size, prefix.root, head.size(), &prefix.proof);
+            if roots != Ok((prefix.root, head.root())) {
                 return Err(FollowError::OtherTiles { size: head.size(), expected: head.root() });
             }
             prefix
@@ -204,13 +194,13 @@ async fn replay_to(from: &Replay, head: &VerifiedHead, reader: &dyn LogReader) -
     // A copy: when anything fails, the view stays what it was.
     let mut replay = from.clone();
     let mut broken: Option<BrokenRule> = None;
-    while replay.size() < head.size() {
-        let (bundle, skip) = next_bundle(replay.size(), head.size())?;
+    while let Some(bundle) = tile_of(next_leaf(&replay), head.size()) {
+        let known = usize::from(place_in_bundle(replay.size().get()));
         let bytes = reader.entry_bundle(bundle).await?;
-        for entry in entry_bundle::decode(&bytes, bundle.width())?.into_iter().skip(skip) {
+        for entry in entry_bundle::decode(&bytes, bundle.width())?.into_iter().skip(known) {
             match broken {
-                None => broken = replay.append(entry)?,
-                Some(_) => replay.append_unread(entry)?,
+                None => broken = replay.append(entry),
+                Some(_) => replay.append_unread(entry),
             }
         }
     }
@@ -225,15 +215,9 @@ async fn replay_to(from: &Replay, head: &VerifiedHead, reader: &dyn LogReader) -
     }
 }
 
-/// The bundle that holds the entry after a log of size `have`, as wide as it is at size `want`, and how many of its
-/// entries are known already.
-fn next_bundle(have: TreeSize, want: TreeSize) -> Result<(TileCoord, usize), TileError> {
-    let full = u64::from(TILE_WIDTH);
-    let index = have.get() / full;
-    let width = want.get().saturating_sub(index * full).min(full);
-    let width = u16::try_from(width).map_err(|_| TileError::Width { found: width })?;
-    let skip = usize::try_from(have.get() % full).map_err(|_| TileError::Index { found: index })?;
-    Ok((TileCoord::new(0, index, width)?, skip))
+/// The leaf after the last; in no tree as small as the replay.
+fn next_leaf(replay: &Replay) -> NodeCoord {
+    NodeCoord { level: 0, index: replay.size().get() }
 }
 
 /// Stops if the log has a countersignature of ours that the ledger knows nothing of: then the ledger lost its newest

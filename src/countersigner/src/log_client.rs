@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use countermark_bundle::identity::Namespace;
+use countermark_tlog::entry_bundle::ENTRY_BYTES_MAX;
 use countermark_tlog::note::NOTE_BYTES_MAX;
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::{TILE_BYTES_MAX, TILE_WIDTH, TileCoord};
+use countermark_tlog::tile::{TILE_BYTES_MAX, TileCoord};
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 use thiserror::Error;
@@ -15,7 +16,7 @@ use thiserror::Error;
 use crate::ports::{LogReader, LogSubmitter, PortFuture, ProblemName, ReadError, Resource, SubmitError, UntrustedAnswer};
 
 /// The most bytes of an entry bundle: 256 entries of 65,535 bytes, each behind two bytes of length.
-const ENTRY_BUNDLE_BYTES_MAX: usize = TILE_WIDTH as usize * (2 + 65_535);
+const ENTRY_BUNDLE_BYTES_MAX: usize = 256 * (2 + ENTRY_BYTES_MAX);
 /// The most bytes of an answer to a submission.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -128,6 +129,10 @@ impl LogClient {
         match status {
             StatusCode::OK => published(&body).ok_or_else(malformed),
             StatusCode::ACCEPTED => Ok(UntrustedAnswer::Accepted),
+            StatusCode::CONFLICT => Err(SubmitError::Conflict { problem: problem(&body) }),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Err(SubmitError::Overloaded { status: status.as_u16() })
+            }
             _ if status.is_client_error() => {
                 Err(SubmitError::Refused { status: status.as_u16(), problem: problem(&body) })
             }

@@ -138,6 +138,18 @@ pub enum SubmitError {
         /// The `type` of its problem document.
         problem: Option<ProblemName>,
     },
+    /// 409: the namespace moved on meanwhile. Nothing was kept; the next turn sees the new state.
+    #[error("the log has another state than the entry is for{}", named(problem.as_ref()))]
+    Conflict {
+        /// The `type` of its problem document.
+        problem: Option<ProblemName>,
+    },
+    /// 429 or 503: try again later. Nothing was kept.
+    #[error("the log is overloaded and answered {status}")]
+    Overloaded {
+        /// The HTTP status.
+        status: u16,
+    },
     /// 5xx: the log's fault. Whether the entry was kept is unknown; sending it again is safe.
     #[error("the log failed with {status}")]
     Failed {

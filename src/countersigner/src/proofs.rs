@@ -25,14 +25,6 @@ pub enum ProofReadError {
     /// A proof of something that a tree of this size does not have.
     #[error("there is no such proof")]
     Plan(#[from] PlanError),
-    /// A hash of something that a tree of this size does not have.
-    #[error("node {} of level {} is not in a tree of size {size}", node.index, node.level)]
-    NodeOutsideTree {
-        /// The node.
-        node: NodeCoord,
-        /// The tree's size.
-        size: TreeSize,
-    },
 }
 
 /// What the tiles of a tree say about a smaller tree. Unverified.
@@ -67,12 +59,18 @@ pub async fn prefix(
     Ok(UntrustedPrefix { root: peaks.assemble(of_peaks)?, proof: path.assemble(of_path)? })
 }
 
+/// The place of an entry in its bundle of 256: the lowest byte of its index.
+#[must_use]
+pub(crate) const fn place_in_bundle(index: u64) -> u8 {
+    index.to_le_bytes()[0]
+}
+
 /// The hashes of nodes, each tile read once.
 async fn hashes(reader: &dyn LogReader, nodes: &[NodeCoord], size: TreeSize) -> Result<Vec<Hash>, ProofReadError> {
     let mut tiles = BTreeMap::new();
     let mut hashes = Vec::with_capacity(nodes.len());
     for &node in nodes {
-        let tile = tile_of(node, size).ok_or(ProofReadError::NodeOutsideTree { node, size })?;
+        let tile = tile_of(node, size).expect("a plan names only nodes of its tree");
         if !tiles.contains_key(&tile) {
             tiles.insert(tile, reader.tile(tile).await?);
         }

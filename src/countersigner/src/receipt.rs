@@ -8,21 +8,22 @@ use countermark_bundle::approval::{self, ApprovalError, Approved};
 use countermark_bundle::certificate::{Certificate, CertificateError};
 use countermark_bundle::entry::{Entry, EntryError};
 use countermark_bundle::identity::{Digest, Epoch, Name, Namespace};
-use countermark_bundle::statement::{ParsedStatement, Statement, StatementError};
+use countermark_bundle::namespace_state::NamespaceState;
+use countermark_bundle::statement::{ParsedStatement, Statement};
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::entry_bundle::{self, EntryBundleError};
 use countermark_tlog::hash::leaf_hash;
 use countermark_tlog::proof::{InclusionProof, ProofError, verify_inclusion};
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::{TILE_WIDTH, TileError, tile_of};
+use countermark_tlog::tile::tile_of;
 use countermark_tlog::tlog_proof::TlogProof;
 use countermark_tlog::tree::NodeCoord;
 use thiserror::Error;
 
 use crate::head::VerifiedHead;
 use crate::ports::{LogReader, ReadError};
-use crate::proofs::{self, ProofReadError};
-use crate::replay::Replay;
+use crate::proofs::{self, ProofReadError, place_in_bundle};
+use crate::replay::AdmissionRules;
 
 /// An entry and its path as the log served them. Nobody has checked either.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +56,6 @@ pub enum FetchError {
         /// The head's size.
         size: TreeSize,
     },
-    /// A place beyond all tiles.
-    #[error("there is no entry bundle at this place")]
-    Place(#[from] TileError),
 }
 
 /// Why an entry is not a receipt.
@@ -86,14 +84,6 @@ pub enum ReceiptError {
         index: LeafIndex,
         /// Its type.
         found: &'static str,
-    },
-    /// Refused: the statement inside is none.
-    #[error("the statement of entry {index} is none")]
-    Statement {
-        /// Where it stands.
-        index: LeafIndex,
-        /// What is wrong with it.
-        source: StatementError,
     },
     /// Refused: not what the replay found at this place.
     #[error("entry {index} is not the certified statement of epoch {epoch} that was replayed")]
@@ -127,20 +117,24 @@ impl UntrustedEntry {
     /// Reads an entry and its path from the log's static files.
     pub async fn fetch(reader: &dyn LogReader, index: LeafIndex, head: &VerifiedHead) -> Result<Self, FetchError> {
         let size = head.size();
-        let outside = FetchError::Outside { index, size };
-        let bundle = tile_of(NodeCoord { level: 0, index: index.get() }, size).ok_or(outside)?;
+        let leaf = NodeCoord { level: 0, index: index.get() };
+        let bundle = tile_of(leaf, size).ok_or(FetchError::Outside { index, size })?;
         let bytes = reader.entry_bundle(bundle).await?;
-        let place = usize::try_from(index.get() % u64::from(TILE_WIDTH));
-        let place = place.map_err(|_| TileError::Index { found: index.get() })?;
         let entries = entry_bundle::decode(&bytes, bundle.width())?;
-        let bytes = entries.get(place).ok_or(FetchError::Outside { index, size })?.to_vec();
+        let entry = entries.get(usize::from(place_in_bundle(index.get())));
+        let bytes = entry.expect("the bundle is as wide as the tree has entries there").to_vec();
         let path = proofs::inclusion(reader, index, size).await?;
         Ok(Self { index, bytes, path })
     }
 
     /// Verifies inclusion under the head, and the certificate and approvals under the keys that were in force where the
-    /// entry stands.
-    pub fn verify(self, head: &VerifiedHead, replay: &Replay) -> Result<VerifiedReceipt, ReceiptError> {
+    /// entry stands. The replay found them valid too; this is the second code path.
+    pub fn verify(
+        self,
+        head: &VerifiedHead,
+        state: &NamespaceState,
+        rules: Option<&AdmissionRules>,
+    ) -> Result<VerifiedReceipt, ReceiptError> {
         let Self { index, bytes, path } = self;
         verify_inclusion(leaf_hash(&bytes), index, head.size(), head.root(), &path)
             .map_err(|source| ReceiptError::Inclusion { index, source })?;
@@ -153,20 +147,18 @@ impl UntrustedEntry {
             | Entry::PolicyChange(_)
             | Entry::AuthorityChange(_) => return Err(ReceiptError::OtherType { index, found: entry.type_name() }),
         };
-        let statement = certified.parsed().map_err(|source| ReceiptError::Statement { index, source })?;
+        let statement = certified.parsed().map_err(|source| ReceiptError::Entry { index, source: source.into() })?;
         let (epoch, digest) = (statement.statement().epoch, statement.digest());
-        let replayed = replay.state().statement(epoch).filter(|record| {
+        let replayed = state.statement(epoch).filter(|record| {
             (record.index, record.statement.digest()) == (index, digest) && record.certificate == certified.certificate
         });
-        let rules = replayed.and_then(|_| replay.admission_rules(epoch));
-        let rules = rules.ok_or(ReceiptError::NotReplayed { index, epoch })?;
-        let namespace = replay.namespace().clone();
-        certified.certificate.verify(&rules.certificate_keys, &namespace, epoch, digest)?;
+        let rules = rules.filter(|_| replayed.is_some()).ok_or(ReceiptError::NotReplayed { index, epoch })?;
+        certified.certificate.verify(&rules.certificate_keys, &rules.namespace, epoch, digest)?;
         let approved = Approved { origin: &certified.origin, epoch, digest };
         let (officers, needed, at) = (&rules.officers, rules.approvals_needed, certified.certificate.time());
         let approvers = approval::verify_all(&certified.approvals, officers, needed, approved, at)?;
         Ok(VerifiedReceipt {
-            namespace,
+            namespace: rules.namespace.clone(),
             statement,
             index,
             certificate: certified.certificate,

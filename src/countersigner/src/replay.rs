@@ -12,13 +12,15 @@ use countermark_bundle::identity::{Digest, Epoch, Namespace};
 use countermark_bundle::key::{KeyId, PublicKey};
 use countermark_bundle::namespace_state::{NamespaceState, RuleViolation};
 use countermark_bundle::trust::TrustFile;
-use countermark_tlog::edge::{EdgeError, RightEdge};
+use countermark_tlog::edge::RightEdge;
 use countermark_tlog::hash::{RootHash, leaf_hash};
 use countermark_tlog::size::{LeafIndex, TreeSize};
 
 /// Who could certify and approve when a statement was certified: a later change of either does not reach back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdmissionRules {
+    /// The namespace that certificates name.
+    pub namespace: Namespace,
     /// The authority's certificate keys.
     pub certificate_keys: Vec<PublicKey>,
     /// The officers.
@@ -73,12 +75,6 @@ impl Replay {
         })
     }
 
-    /// The namespace of the log.
-    #[must_use]
-    pub const fn namespace(&self) -> &Namespace {
-        &self.namespace
-    }
-
     /// How many entries were appended.
     #[must_use]
     pub const fn size(&self) -> TreeSize {
@@ -111,8 +107,8 @@ impl Replay {
 
     /// Appends the next entry. A broken rule is returned and not believed yet: the bytes may not be the log's at all.
     /// After it the replay is good for its root alone.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<Option<BrokenRule>, EdgeError> {
-        let index = self.edge.append(leaf_hash(bytes), &mut |_, _| {})?;
+    pub fn append(&mut self, bytes: &[u8]) -> Option<BrokenRule> {
+        let index = self.append_leaf(bytes);
         let rules = self.rules_in_force();
         match self.state.apply(bytes) {
             Ok(Entry::CertifiedStatement(certified)) => {
@@ -122,18 +118,24 @@ impl Replay {
             }
             Ok(Entry::Activation(activation)) => self.note_own(index, &activation),
             Ok(Entry::Revocation(_) | Entry::Evidence(_) | Entry::PolicyChange(_) | Entry::AuthorityChange(_)) => {}
-            Err(violation) => return Ok(Some(BrokenRule { index, violation })),
+            Err(violation) => return Some(BrokenRule { index, violation }),
         }
-        Ok(None)
+        None
     }
 
     /// Appends to the tree alone, after a rule was broken.
-    pub fn append_unread(&mut self, bytes: &[u8]) -> Result<(), EdgeError> {
-        self.edge.append(leaf_hash(bytes), &mut |_, _| {}).map(|_| ())
+    pub fn append_unread(&mut self, bytes: &[u8]) {
+        self.append_leaf(bytes);
+    }
+
+    fn append_leaf(&mut self, bytes: &[u8]) -> LeafIndex {
+        let appended = self.edge.append(leaf_hash(bytes), &mut |_, _| {});
+        appended.expect("nobody replays 2^63 entries")
     }
 
     fn rules_in_force(&self) -> Option<AdmissionRules> {
         self.state.policy().map(|policy| AdmissionRules {
+            namespace: self.namespace.clone(),
             certificate_keys: self.state.authority().keys().certificate.clone(),
             officers: policy.officers.clone(),
             approvals_needed: policy.approvals_needed,

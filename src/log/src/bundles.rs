@@ -72,11 +72,11 @@ pub(crate) enum BundleRefusal {
 /// The bundles of one namespace under its newest published head.
 #[derive(Debug, Default)]
 pub(crate) struct BundleShelf {
-    shelf: Mutex<Shelf>,
+    under_head: Mutex<UnderHead>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct UnderHead {
     /// The head that the bundles stand under. A recosigned head of the same size is another one.
     head: Option<Arc<Published>>,
     bundles: BTreeMap<Epoch, Arc<[u8]>>,
@@ -103,23 +103,23 @@ impl BundleShelf {
     }
 
     fn kept(&self, published: &Arc<Published>, epoch: Epoch) -> Option<Arc<[u8]>> {
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = shelf.head.as_ref().is_some_and(|head| Arc::ptr_eq(head, published));
-        is_same.then(|| shelf.bundles.get(&epoch).cloned()).flatten()
+        let here = self.under_head.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = here.head.as_ref().is_some_and(|head| Arc::ptr_eq(head, published));
+        is_same.then(|| here.bundles.get(&epoch).cloned()).flatten()
     }
 
     fn keep(&self, published: &Arc<Published>, epoch: Epoch, bundle: &Arc<[u8]>) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = shelf.head.as_ref().is_some_and(|head| Arc::ptr_eq(head, published));
+        let mut here = self.under_head.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = here.head.as_ref().is_some_and(|head| Arc::ptr_eq(head, published));
         if !is_same {
-            *shelf = Shelf {
+            *here = UnderHead {
                 head: Some(published.clone()),
                 bundles: BTreeMap::new(),
             };
         }
-        shelf.bundles.insert(epoch, bundle.clone());
-        if shelf.bundles.len() > KEPT_MAX {
-            shelf.bundles.pop_first();
+        here.bundles.insert(epoch, bundle.clone());
+        if here.bundles.len() > KEPT_MAX {
+            here.bundles.pop_first();
         }
     }
 }

@@ -33,7 +33,7 @@
 
 mod namespace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -245,11 +245,11 @@ fn check_apart(namespaces: &[NamespaceConfig]) -> Result<(), ConfigError> {
     if namespaces.is_empty() {
         return Err(ConfigError::NoNamespace);
     }
-    let mut names = BTreeMap::new();
+    let mut names = BTreeSet::new();
     let mut keys: BTreeMap<KeyId, &str> = BTreeMap::new();
     for namespace in namespaces {
         let name = namespace.namespace.as_str();
-        if names.insert(name, ()).is_some() {
+        if !names.insert(name) {
             return Err(ConfigError::NamespaceTwice { name: name.to_owned() });
         }
         for triple in namespace.trust.keys.triples() {

@@ -148,6 +148,8 @@ fn cors() -> CorsLayer {
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([header::IF_NONE_MATCH])
         .expose_headers(exposed)
+        // The answer is the same for every site, and so is its entry in a cache.
+        .vary([])
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //!
 //! Inside: `http -> domain -> ports <- {store, head_register, witness_client}`. The domain imports neither axum nor sqlx.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop at that line"))]
 
 // The domain and what it stands on.
 pub mod admit;

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use super::*;
 use crate::testkit::log::TestLog;
@@ -85,7 +86,7 @@ fn a_log_that_cannot_be_followed_is_refused_by_name() {
         (section(&[other_name]), |e| matches!(e, LogError::KeyName { .. })),
         (witness_log, |e| matches!(e, LogError::KeyType { .. })),
         (section(&[vkey.clone(), vkey.clone()]), |e| matches!(e, LogError::DuplicateKey { .. })),
-        (section(&[vkey.clone()]) + &section(&[vkey.clone()]), |e| matches!(e, LogError::DuplicateOrigin)),
+        (section(slice::from_ref(&vkey)).repeat(2), |e| matches!(e, LogError::DuplicateOrigin)),
         (log_section("two words", &[vkey]), |e| matches!(e, LogError::Origin(_))),
     ];
     for (section, expected) in cases {

@@ -41,6 +41,42 @@ async fn init_never_touches_a_witness_that_exists() {
 }
 
 #[tokio::test]
+async fn an_init_that_fails_is_named_and_can_be_repeated() {
+    type Break = fn(&Home, &mut Config);
+    type Expected = fn(&InitError) -> bool;
+    let cases: [(&str, Break, Expected); 4] = [
+        (
+            "no folder for the passphrase",
+            |home, config| config.passphrase_file = home.path("missing/passphrase"),
+            |error| matches!(error, InitError::Passphrase(_)),
+        ),
+        (
+            "no folder for the key",
+            |home, config| config.key_file = home.path("missing/key"),
+            |error| matches!(error, InitError::CreateKey(_)),
+        ),
+        (
+            "no folder for the state",
+            |home, config| config.state = home.path("missing/state"),
+            |error| matches!(error, InitError::State(OpenError::Io { .. })),
+        ),
+        (
+            "a file for a folder",
+            |home, config| config.state = home.path("witness.toml/state"),
+            |error| matches!(error, InitError::Io { .. }),
+        ),
+    ];
+    for (case, break_it, expected) in cases {
+        let home = Home::new(&[]);
+        let mut broken = home.config();
+        break_it(&home, &mut broken);
+        let error = init(&broken).await.unwrap_err();
+        assert!(expected(&error), "{case}: {error:?}");
+        init(&home.config()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_witness_that_lost_its_state_is_neither_served_nor_made_again() {
     let log = TestLog::new("log.example/a");
     let home = Home::new(&[&log]);
@@ -52,6 +88,23 @@ async fn a_witness_that_lost_its_state_is_neither_served_nor_made_again() {
     let error = init(&home.config()).await.unwrap_err();
     assert!(matches!(error, InitError::KeyHadState { .. }), "{error:?}");
     assert!(!home.path("witness.sqlite").exists());
+}
+
+#[tokio::test]
+async fn an_interrupted_init_is_completed_before_anything_is_cosigned() {
+    let log = TestLog::new("log.example/a");
+    let home = Home::new(&[&log]);
+    let vkey = init(&home.config()).await.unwrap();
+    let marker = home.path("witness.key.has-state");
+    // As a crash between the state and the mark leaves it.
+    fs::remove_file(&marker).unwrap();
+    assert!(matches!(init(&home.config()).await, Err(InitError::StateExists { .. })));
+    assert_eq!(countermark_witness::init_if_absent(&home.config()).await.unwrap(), vkey);
+    assert!(marker.exists());
+    fs::remove_file(&marker).unwrap();
+    let running = Running::start(home.config()).await;
+    assert!(marker.exists(), "marked before the first request is taken");
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -67,6 +120,7 @@ async fn a_restarted_witness_goes_on_from_what_it_stored() {
     let answer = second.post(log.forked_at(2).request(0, 5)).await;
     assert_eq!((answer.status, answer.body.as_str()), (409, "5\n"));
     assert_eq!(second.post(log.forked_at(2).request(5, 5)).await.status, 422);
+    assert_eq!(second.post(log.with_key(9).request(5, 9)).await.status, 403);
     let answer = second.post(log.request(5, 9)).await;
     assert_eq!(answer.status, 200);
     support::verify_cosignature(&answer.body, &own_key, &log.text(9));

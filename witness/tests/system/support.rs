@@ -45,13 +45,15 @@ impl Home {
     }
 
     pub fn write_config(&self, listen: &str, logs: &[(&str, VerifierKey)]) {
-        let mut text = format!(
+        let sections: Vec<String> = logs
+            .iter()
+            .map(|(origin, vkey)| format!("\n[[log]]\norigin = {origin:?}\nvkeys = [\"{vkey}\"]\n"))
+            .collect();
+        let sections = sections.concat();
+        let text = format!(
             "listen = {listen:?}\nname = \"witness.example/w1\"\nkey_file = \"witness.key\"\n\
-             passphrase_file = \"witness.passphrase\"\nstate = \"witness.sqlite\"\n"
+             passphrase_file = \"witness.passphrase\"\nstate = \"witness.sqlite\"\n{sections}"
         );
-        for (origin, vkey) in logs {
-            text += &format!("\n[[log]]\norigin = {origin:?}\nvkeys = [\"{vkey}\"]\n");
-        }
         fs::write(self.path("witness.toml"), text).unwrap();
     }
 }

@@ -16,7 +16,7 @@ pub struct InclusionAnswer {
     #[serde(deserialize_with = "hex_hash")]
     leaf_hash: Hash,
     #[serde(deserialize_with = "hashes")]
-    proof: Vec<Hash>,
+    path: Vec<Hash>,
 }
 
 impl InclusionAnswer {
@@ -37,7 +37,7 @@ impl InclusionAnswer {
         if self.size != size.get() {
             return other("size");
         }
-        InclusionProof::new(self.proof.clone()).map(|_| ()).map_err(MalformedAnswer::Proof)
+        InclusionProof::new(self.path.clone()).map(|_| ()).map_err(MalformedAnswer::Proof)
     }
 
     /// Where the entry is said to stand.
@@ -55,7 +55,7 @@ impl InclusionAnswer {
     /// The path.
     #[must_use]
     pub fn proof(&self) -> InclusionProof {
-        InclusionProof::new(self.proof.clone()).expect("checked when it was fetched")
+        InclusionProof::new(self.path.clone()).expect("checked when it was fetched")
     }
 }
 
@@ -104,6 +104,9 @@ pub struct CertificateAnswer {
     /// The last byte of the certificate key.
     #[serde(default)]
     pub key_id: Option<u8>,
+    /// What is signed, in hex.
+    #[serde(default)]
+    pub serialized_message: Option<String>,
 }
 
 fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {

@@ -195,7 +195,7 @@ impl FetchError {
     #[must_use]
     pub fn exit_class(&self) -> ExitClass {
         match self.problem().map(Problem::name) {
-            Some("nothing-active" | "not-active" | "not-certified") => return ExitClass::NotActive,
+            Some("nothing-active" | "not-active") => return ExitClass::NotActive,
             Some("renewal-needed") => return ExitClass::Stale,
             Some(_) | None => {}
         }

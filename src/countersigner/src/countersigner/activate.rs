@@ -138,7 +138,8 @@ impl Countersigner {
         let index = self.record(epoch).expect("the epoch was read from this state").index;
         let entry = UntrustedEntry::fetch(reader, index, head).await;
         let entry = entry.map_err(|source| TurnError::Fetch { epoch, source })?;
-        entry.verify(head, view.replay()).map_err(|source| TurnError::Receipt { epoch, source })
+        let rules = view.replay().admission_rules(epoch);
+        entry.verify(head, view.replay().state(), rules).map_err(|source| TurnError::Receipt { epoch, source })
     }
 
     async fn next(&mut self, receipt: &VerifiedReceipt, row: Option<RowRecord>) -> Result<Next, TurnError> {

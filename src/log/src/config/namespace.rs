@@ -314,13 +314,13 @@ impl NamespaceConfig {
     fn check_keys(&self, witness_policy: &Policy, trust: &Path) -> Result<(), NamespaceConfigError> {
         let keys = &self.trust.keys;
         let bytes_of = |keys: &[PublicKey]| keys.iter().map(|key| key.bytes().to_vec()).collect::<Vec<_>>();
-        let logs = witness_policy.logs().iter().map(|log| log.vkey.key_bytes().to_vec()).collect();
-        check_key("log_key_file", &self.log_key_file, Role::Log, logs, trust)?;
+        let logs: Vec<_> = witness_policy.logs().iter().map(|log| log.vkey.key_bytes().to_vec()).collect();
+        check_key("log_key_file", &self.log_key_file, Role::Log, &logs, trust)?;
         let certificate = bytes_of(&keys.certificate);
-        check_key("certificate_key_file", &self.certificate_key_file, Role::Certificate, certificate, trust)?;
+        check_key("certificate_key_file", &self.certificate_key_file, Role::Certificate, &certificate, trust)?;
         if let Some(path) = &self.administration_key_file {
             let administration = bytes_of(&keys.administration.authority);
-            check_key("administration_key_file", path, Role::Administration, administration, trust)?;
+            check_key("administration_key_file", path, Role::Administration, &administration, trust)?;
         }
         Ok(())
     }
@@ -409,7 +409,7 @@ fn check_key(
     field: &'static str,
     path: &Path,
     role: Role,
-    trusted: Vec<Vec<u8>>,
+    trusted: &[Vec<u8>],
     trust: &Path,
 ) -> Result<(), NamespaceConfigError> {
     let found = KeyFile::public(path).map_err(|source| NamespaceConfigError::ReadKey { field, source })?;

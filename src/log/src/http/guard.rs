@@ -81,7 +81,6 @@ pub(super) async fn method_not_allowed(method: Method) -> Problem {
 }
 
 /// The panic itself was printed by the panic hook; what it says is not the caller's to know.
-#[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]
 fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a request handler panicked");
     Problem::new(ProblemKind::Fault, "the server failed").into_response()

@@ -60,8 +60,9 @@ impl From<BundleRefusal> for Problem {
             BundleRefusal::NoSuchEpoch { .. } => ProblemKind::NoSuchEpoch,
             BundleRefusal::NotActive { .. } => ProblemKind::NotActive,
             BundleRefusal::RenewalNeeded { .. } => ProblemKind::RenewalNeeded,
-            BundleRefusal::Defect { .. } => return Self::fault("assemble a bundle", &refusal),
-            BundleRefusal::Read(error) => return Self::fault("read the entries of a bundle", error),
+            BundleRefusal::AuthorityChanged { .. } | BundleRefusal::Path { .. } | BundleRefusal::Read(_) => {
+                return Self::fault("assemble a bundle", &refusal);
+            }
         };
         Self::new(kind, refusal)
     }
@@ -88,7 +89,7 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::Fault { reason } => match reason {
                 // The sequencer has logged these with their cause.
-                SubmitFault::Signing | SubmitFault::SelfCheck | SubmitFault::NotKept => {
+                SubmitFault::Signing | SubmitFault::SelfCheck | SubmitFault::NotKept | SubmitFault::Unknown => {
                     Self::new(ProblemKind::Fault, text)
                 }
                 SubmitFault::Stopped => Self::new(ProblemKind::Stopped, text),

@@ -34,13 +34,13 @@ impl Random {
 }
 
 /// One head that carries a cosignature which somebody has seen.
-struct Seen {
+struct AnsweredHead {
     branch: usize,
     leaves: usize,
 }
 
 /// Whether one of two heads is the beginning of the other, by the roots alone.
-fn consistent(branches: &[TestLog], one: &Seen, two: &Seen) -> bool {
+fn consistent(branches: &[TestLog], one: &AnsweredHead, two: &AnsweredHead) -> bool {
     let smaller = one.leaves.min(two.leaves);
     branches[one.branch].root(smaller) == branches[two.branch].root(smaller)
 }
@@ -50,7 +50,7 @@ async fn check_history(seed: u64) {
     let bench = Bench::new();
     let branches: Vec<TestLog> =
         [usize::MAX, 2, 5, 9].into_iter().map(|fork_at| bench.log.forked_at(fork_at)).collect();
-    let mut seen: Vec<Seen> = Vec::new();
+    let mut heads: Vec<AnsweredHead> = Vec::new();
     let mut size_before = 0;
     for round in 0..ROUNDS {
         bench.store.next_reads([random.fate(), random.fate()]);
@@ -69,7 +69,7 @@ async fn check_history(seed: u64) {
             let (branch, leaves, answer) = answered.unwrap();
             if let Ok(lines) = answer {
                 time_of(&lines, &branches[branch].text(leaves));
-                seen.push(Seen { branch, leaves });
+                heads.push(AnsweredHead { branch, leaves });
             }
         }
         // Fates that no call used up would fail the look below.
@@ -78,7 +78,7 @@ async fn check_history(seed: u64) {
         assert!(stored.size().get() >= size_before, "seed {seed}, round {round}: rolled back");
         size_before = stored.size().get();
     }
-    for (one, two) in seen.iter().flat_map(|one| seen.iter().map(move |two| (one, two))) {
+    for (one, two) in heads.iter().flat_map(|one| heads.iter().map(move |two| (one, two))) {
         assert!(
             consistent(&branches, one, two),
             "seed {seed}: cosigned {} of branch {} and {} of branch {}",
@@ -88,7 +88,7 @@ async fn check_history(seed: u64) {
             two.branch
         );
     }
-    assert!(!seen.is_empty(), "seed {seed}: the history shows nothing");
+    assert!(!heads.is_empty(), "seed {seed}: the history shows nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,198 @@
+//! The verbs of `countermark countersigner`.
+//!
+//! Standard output carries only what a caller reads: what `init` did, the ready line of `serve`, the page of `status`.
+//! Everything else goes to the log.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use countermark_bundle::exit_class::ExitClass;
+use countermark_migrations::OpenError;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::{Config, ConfigError};
+use crate::serve::{Initialised, ServeError, init, serve};
+
+/// How long `status` waits for an answer.
+const STATUS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a countersigner is told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the empty ledger
+    Init(InitArgs),
+    /// Follow the log and countersign until interrupted
+    Serve(ServeArgs),
+    /// Print the status page of a running countersigner
+    Status(StatusArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Leave an existing ledger as it is
+    #[arg(long)]
+    pub if_absent: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// End when standard input ends, so that no child outlives its parent
+    #[arg(long)]
+    pub exit_with_stdin: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the page is, if the configuration leaves the port open
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: Option<SocketAddr>,
+}
+
+/// Why a verb failed.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The configuration was refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `init` failed.
+    #[error(transparent)]
+    Init(#[from] OpenError),
+    /// `serve` failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The port of the status page is known only to the running process.
+    #[error("the configuration leaves the port open; say --address")]
+    NoAddress,
+    /// There is no status page.
+    #[error("no status page at {address}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: SocketAddr,
+        /// What the client said.
+        source: reqwest::Error,
+    },
+    /// Signals cannot be awaited, or standard input not watched.
+    #[error("cannot watch for the end")]
+    Watch(#[source] io::Error),
+    /// Standard output is closed.
+    #[error("cannot write to standard output")]
+    Stdout(#[source] io::Error),
+}
+
+impl CommandError {
+    /// The class of the failure, which names the exit code of the process.
+    #[must_use]
+    pub const fn exit_class(&self) -> ExitClass {
+        match self {
+            Self::Config(_) | Self::NoAddress => ExitClass::Usage,
+            Self::Unreachable { .. } => ExitClass::Unreachable,
+            Self::Init(_) | Self::Serve(_) | Self::Watch(_) | Self::Stdout(_) => ExitClass::OurFault,
+        }
+    }
+}
+
+/// Does what `command` says.
+pub async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Init(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let done = match init(&config, arguments.if_absent).await? {
+                Initialised::Created => "created",
+                Initialised::Existing => "exists already",
+            };
+            print_line(&format!("{}: {done}", config.ledger.display()))
+        }
+        Command::Serve(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let end = end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
+            Ok(serve(config, announce, end).await?)
+        }
+        Command::Status(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let address = arguments.address.unwrap_or(config.listen);
+            print_line(status_page(address).await?.trim_end())
+        }
+    }
+}
+
+async fn status_page(address: SocketAddr) -> Result<String, CommandError> {
+    if address.port() == 0 {
+        return Err(CommandError::NoAddress);
+    }
+    let unreachable = |source| CommandError::Unreachable { address, source };
+    // The one TLS provider of the process. An error means that it is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let http = reqwest::Client::builder().timeout(STATUS_DEADLINE).build().map_err(unreachable)?;
+    let answer = http.get(format!("http://{address}/v1/status")).send().await.map_err(unreachable)?;
+    answer.error_for_status().map_err(unreachable)?.text().await.map_err(unreachable)
+}
+
+/// Prints the one line that a parent process waits for.
+fn announce(address: SocketAddr) {
+    let line = format!(r#"{{"ready":true,"address":"{address}"}}"#);
+    if let Err(error) = print_line(&line) {
+        // Nobody listens; the service is none the worse.
+        tracing::warn!(%error, "the ready line was not read");
+    }
+}
+
+fn print_line(line: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(CommandError::Stdout)
+}
+
+/// Completes at SIGTERM, at Ctrl-C, and at the end of standard input where that was asked for.
+///
+/// The signals are caught from this call on, not from the first poll.
+fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stdin = exit_with_stdin.then(watch_stdin).transpose()?;
+    Ok(async move {
+        let stdin_ended = async {
+            match stdin {
+                Some(ended) => {
+                    // An error means that the watcher is gone, which it is only at the end.
+                    let _ = ended.await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("ends: SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("ends: Ctrl-C"),
+            () = stdin_ended => tracing::info!("ends: standard input has ended"),
+        }
+    })
+}
+
+/// Reads standard input to its end on a thread of its own.
+///
+/// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
+fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new().name("stdin-watch".to_owned()).spawn(move || {
+        // An unreadable standard input has ended too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // The receiver is gone when the service ended first.
+        let _ = ended.send(());
+    })?;
+    Ok(end)
+}

@@ -1,0 +1,191 @@
+//! The verbs of `countermark log`.
+//!
+//! Standard output carries only what a caller reads: the ready line of `serve`, one line for each namespace of `create`
+//! and `check-config`. Everything else goes to the log.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::{Config, ConfigError, OpenNamespaceError};
+use crate::create::{CreateError, Created, create};
+use crate::serve::{ServeError, outside, serve};
+use crate::witness_client::ClientError;
+
+/// What a log is told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until interrupted
+    Serve(ServeArgs),
+    /// Make the log of every namespace: an explicit act, once
+    Create(CreateArgs),
+    /// Check the configuration, the keys and the policies that it names
+    CheckConfig(CheckConfigArgs),
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// End when standard input ends, so that no child outlives its parent
+    #[arg(long)]
+    pub exit_with_stdin: bool,
+}
+
+/// Arguments of `create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Leave logs that exist already as they are
+    #[arg(long)]
+    pub if_absent: bool,
+}
+
+/// Arguments of `check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Why a verb failed.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The configuration was refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key or policy that the configuration names was refused.
+    #[error("namespace {namespace}: {source}")]
+    Open {
+        /// The namespace.
+        namespace: String,
+        /// Why.
+        source: OpenNamespaceError,
+    },
+    /// There is no way to the witnesses.
+    #[error(transparent)]
+    WitnessClient(#[from] ClientError),
+    /// `create` failed.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// `serve` failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Signals cannot be awaited, or standard input not watched.
+    #[error("cannot watch for the end")]
+    Watch(#[source] io::Error),
+    /// Standard output is closed.
+    #[error("cannot write to standard output")]
+    Stdout(#[source] io::Error),
+}
+
+impl CommandError {
+    /// The exit code of the process: 2 for a configuration that was refused, 1 for everything else.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Open { .. } => 2,
+            Self::WitnessClient(_) | Self::Create(_) | Self::Serve(_) | Self::Watch(_) | Self::Stdout(_) => 1,
+        }
+    }
+}
+
+/// Does what `command` says.
+pub async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Serve(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let end = end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
+            Ok(serve(config, announce, end).await?)
+        }
+        Command::Create(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            for created in create(&config, arguments.if_absent, &outside()?).await? {
+                print_line(&match created {
+                    Created::New { origin, size } => format!("{origin}: made, size {size}"),
+                    Created::Existing { origin } => format!("{origin}: exists"),
+                })?;
+            }
+            Ok(())
+        }
+        Command::CheckConfig(arguments) => check_config(&Config::load(&arguments.config)?),
+    }
+}
+
+/// Opens every key and policy that the configuration names.
+fn check_config(config: &Config) -> Result<(), CommandError> {
+    for namespace in &config.namespaces {
+        let opened = namespace.open().map_err(|source| CommandError::Open {
+            namespace: namespace.namespace.to_string(),
+            source,
+        })?;
+        let (witnesses, policy) = (namespace.witnesses.len(), opened.policy.digest());
+        print_line(&format!("{}: {witnesses} witnesses, policy {policy}", namespace.origin))?;
+    }
+    Ok(())
+}
+
+/// Prints the one line that a parent process waits for.
+fn announce(address: SocketAddr) {
+    let line = format!(r#"{{"ready":true,"address":"{address}"}}"#);
+    if let Err(error) = print_line(&line) {
+        // Nobody listens; the service is none the worse.
+        tracing::warn!(%error, "the ready line was not read");
+    }
+}
+
+fn print_line(line: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(CommandError::Stdout)
+}
+
+/// Completes at SIGTERM, at Ctrl-C, and at the end of standard input where that was asked for.
+///
+/// The signals are caught from this call on, not from the first poll.
+fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stdin = exit_with_stdin.then(watch_stdin).transpose()?;
+    Ok(async move {
+        let stdin_ended = async {
+            match stdin {
+                Some(ended) => {
+                    // An error means that the watcher is gone, which it is only at the end.
+                    let _ = ended.await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("ends: SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("ends: Ctrl-C"),
+            () = stdin_ended => tracing::info!("ends: standard input has ended"),
+        }
+    })
+}
+
+/// Reads standard input to its end on a thread of its own.
+///
+/// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
+fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("stdin-watch".to_owned())
+        .spawn(move || {
+            // An unreadable standard input has ended too.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            // The receiver is gone when the service ended first.
+            let _ = ended.send(());
+        })?;
+    Ok(end)
+}

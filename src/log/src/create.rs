@@ -1,0 +1,263 @@
+//! Making the log of a namespace: an explicit act, once.
+//!
+//! It serves nothing. It refuses wherever a log of this origin exists or existed: in the database, in the head register,
+//! at a witness. A lost database must not become a new log.
+//!
+//! Invariant: it can be repeated after a crash at any moment. The database file appears whole and empty, then the log
+//! appears in it whole, then the register knows it; `create` goes on from the first two, `serve` from the third.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use countermark_bundle::entry::{Entry, POLICY_CHANGE_TYPE, PolicyChange};
+use countermark_bundle::key::{PublicKey, PublicKeyError};
+use countermark_bundle::to_sign;
+use countermark_keys::{Role, SignError};
+use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use countermark_signer_policy::PolicySet;
+use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::size::TreeSize;
+use thiserror::Error;
+
+use crate::config::{Config, FirstPolicy, NamespaceConfig, OpenNamespaceError};
+use crate::head_register::{FileRegister, OpenRegisterError};
+use crate::ports::{Clock, HeadRegister, PortFault, WitnessClient};
+use crate::sequencer::{self, Ports};
+use crate::store::sqlite::SqliteStore;
+
+/// What became of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// Its log was made.
+    New {
+        /// The log.
+        origin: Origin,
+        /// Its first size.
+        size: TreeSize,
+    },
+    /// Its log was there, and that was allowed.
+    Existing {
+        /// The log.
+        origin: Origin,
+    },
+}
+
+/// Why the log of a namespace was not made.
+#[derive(Debug, Error)]
+pub enum CreateNamespaceError {
+    /// Nothing to sign the first entry with.
+    #[error("administration_key_file is missing; it signs the first entry")]
+    NoAdministrationKey,
+    /// Nobody who could approve.
+    #[error("officers and approvals_needed are missing; the first entry names them")]
+    NoOfficers,
+    /// A key or the policy was not opened.
+    #[error(transparent)]
+    Open(#[from] OpenNamespaceError),
+    /// The administration key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The administration key cannot be named in an entry.
+    #[error("the administration key: {0}")]
+    Key(#[from] PublicKeyError),
+    /// A folder could not be made or read.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The head register was not opened.
+    #[error(transparent)]
+    Register(#[from] OpenRegisterError),
+    /// The database was not made or opened.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The log exists.
+    #[error("{} holds the log {origin} already", path.display())]
+    Exists {
+        /// The database.
+        path: PathBuf,
+        /// The log.
+        origin: Origin,
+    },
+    /// The database holds another log.
+    #[error("{} holds the log {found}, not {expected}", path.display())]
+    OtherLog {
+        /// The database.
+        path: PathBuf,
+        /// The log to be made.
+        expected: Origin,
+        /// The log that is there.
+        found: String,
+    },
+    /// The log was lost.
+    #[error(
+        "there is no database at {}, but the head register knows a head of size {size} of this log: \
+         restore the database, it must not become a new log",
+        path.display()
+    )]
+    Lost {
+        /// Where the database should be.
+        path: PathBuf,
+        /// The registered size.
+        size: TreeSize,
+    },
+    /// The database or the head register failed.
+    #[error(transparent)]
+    Fault(#[from] PortFault),
+    /// The log was not made.
+    #[error(transparent)]
+    Log(#[from] Box<sequencer::CreateError>),
+}
+
+/// A namespace's failure, with its name.
+#[derive(Debug, Error)]
+#[error("namespace {namespace}: {source}")]
+pub struct CreateError {
+    /// The namespace.
+    pub namespace: String,
+    /// Why not.
+    pub source: Box<CreateNamespaceError>,
+}
+
+/// The ways to the world that are the same for every namespace.
+#[derive(Clone)]
+pub(crate) struct Outside {
+    pub(crate) witnesses: Arc<dyn WitnessClient>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Where the database of a namespace is.
+pub(crate) fn database_path(config: &Config, namespace: &NamespaceConfig) -> PathBuf {
+    config.database_folder.join(format!("{}.sqlite", namespace.namespace))
+}
+
+/// Makes the log of every namespace of the configuration, in its order. With `if_absent` those that exist are left as
+/// they are; otherwise the first of them is an error.
+pub(crate) async fn create(
+    config: &Config,
+    if_absent: bool,
+    outside: &Outside,
+) -> Result<Vec<Created>, CreateError> {
+    let mut made = Vec::with_capacity(config.namespaces.len());
+    for namespace in &config.namespaces {
+        let created = create_namespace(config, namespace, if_absent, outside).await;
+        made.push(created.map_err(|source| CreateError {
+            namespace: namespace.namespace.to_string(),
+            source: Box::new(source),
+        })?);
+    }
+    Ok(made)
+}
+
+async fn create_namespace(
+    config: &Config,
+    namespace: &NamespaceConfig,
+    if_absent: bool,
+    outside: &Outside,
+) -> Result<Created, CreateNamespaceError> {
+    let origin = &namespace.origin;
+    make_folder(&config.database_folder)?;
+    make_folder(&config.register_folder)?;
+    let register = FileRegister::open(&config.register_folder)?;
+    let path = database_path(config, namespace);
+    let exists = path.try_exists().map_err(folder_error(&config.database_folder))?;
+    if !exists && let Some(head) = register.read(origin).await? {
+        return Err(CreateNamespaceError::Lost { path, size: head.size });
+    }
+    let begun = match exists {
+        false => None,
+        true => match open_existing(&path, origin).await? {
+            Existing::Empty(store) => Some(store),
+            Existing::Log if if_absent => return Ok(Created::Existing { origin: origin.clone() }),
+            Existing::Log => {
+                let origin = origin.clone();
+                return Err(CreateNamespaceError::Exists { path, origin });
+            }
+        },
+    };
+    // What can be refused without leaving a file behind is refused before the file is made.
+    let settings = namespace.open()?;
+    let first = first_entry(namespace, &settings.policy)?;
+    let store = match begun {
+        Some(store) => store,
+        // 1. The file, whole and empty. A crash after it: `Existing::Empty` above.
+        None => SqliteStore::new(open_sqlite(&path, Database::Log, Open::CreateNew).await?),
+    };
+    let ports = Ports {
+        store: Arc::new(store),
+        register: Arc::new(register),
+        witnesses: outside.witnesses.clone(),
+        clock: outside.clock.clone(),
+    };
+    // 2. The log in the file, then in the register. A crash between: `serve` registers it.
+    let head = sequencer::create(&settings, vec![first], &ports).await.map_err(Box::new)?;
+    tracing::info!(%origin, size = %head.size, "the log was made");
+    Ok(Created::New {
+        origin: origin.clone(),
+        size: head.size,
+    })
+}
+
+/// What stands where the database is to be.
+enum Existing {
+    /// The log itself.
+    Log,
+    /// The file of a `create` that went no further.
+    Empty(SqliteStore),
+}
+
+/// Opens the database of a namespace and looks what is in it.
+async fn open_existing(path: &Path, origin: &Origin) -> Result<Existing, CreateNamespaceError> {
+    let store = SqliteStore::new(open_sqlite(path, Database::Log, Open::Existing).await?);
+    let origins = store.origins().await?;
+    match origins.iter().find(|found| *found != origin.as_str()) {
+        Some(found) => Err(CreateNamespaceError::OtherLog {
+            path: path.to_owned(),
+            expected: origin.clone(),
+            found: found.clone(),
+        }),
+        None if origins.is_empty() => Ok(Existing::Empty(store)),
+        None => Ok(Existing::Log),
+    }
+}
+
+/// The first entry: policy change number 1, signed by the administration key. Ed25519 signs without randomness, so a
+/// repeated `create` makes the same bytes.
+fn first_entry(namespace: &NamespaceConfig, policy: &PolicySet) -> Result<Vec<u8>, CreateNamespaceError> {
+    let path = namespace.administration_key_file.as_deref();
+    let path = path.ok_or(CreateNamespaceError::NoAdministrationKey)?;
+    let first_policy = namespace.first_policy.as_ref().ok_or(CreateNamespaceError::NoOfficers)?;
+    let FirstPolicy { officers, approvals_needed } = first_policy.clone();
+    let signer = namespace.open_signer(path, Role::Administration)?;
+    let mut change = PolicyChange {
+        kind: POLICY_CHANGE_TYPE.to_owned(),
+        origin: namespace.origin.clone(),
+        serial: 1,
+        policy: policy.digest(),
+        officers,
+        approvals_needed,
+        key_id: PublicKey::ed25519(signer.public_key())?.key_id(),
+        signature: Vec::new(),
+    };
+    change.signature = signer.sign(&to_sign::policy_change(&change))?;
+    Ok(Entry::PolicyChange(change).write())
+}
+
+fn make_folder(path: &Path) -> Result<(), CreateNamespaceError> {
+    fs::create_dir_all(path).map_err(folder_error(path))
+}
+
+fn folder_error(path: &Path) -> impl Fn(io::Error) -> CreateNamespaceError {
+    |source| CreateNamespaceError::Folder {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Serving: everything opened, every namespace started, one listener, and an orderly end.
+//!
+//! Invariant: the listener is bound before any namespace is taken over. A second process at the same address fails there
+//! and does not fence off the first.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::auth::{TokenGate, TokenKeysError};
+use crate::clock::SystemClock;
+use crate::config::{Config, NamespaceConfig, OpenNamespaceError};
+use crate::create::{Outside, database_path};
+use crate::head_register::{FileRegister, OpenRegisterError};
+use crate::http::{self, Service};
+use crate::ports::HeadRegister;
+use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
+use crate::store::sqlite::SqliteStore;
+use crate::witness_client::{ClientError, HttpWitnessClient};
+
+/// How long requests under way have, beyond the deadline of a submission, when the service ends.
+const SHUTDOWN_MARGIN: Duration = Duration::from_secs(5);
+
+/// Why a namespace is not served.
+#[derive(Debug, Error)]
+pub enum ServeNamespaceError {
+    /// A key or the policy was not opened.
+    #[error(transparent)]
+    Open(#[from] OpenNamespaceError),
+    /// The database was not opened.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The namespace was not started.
+    #[error(transparent)]
+    Start(#[from] Box<StartError>),
+}
+
+/// Why the service did not start.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Somebody listens there already.
+    #[error("{address} is taken by another process")]
+    AddressInUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The keys of token issuers were not read.
+    #[error(transparent)]
+    TokenKeys(#[from] TokenKeysError),
+    /// The head register was not opened.
+    #[error(transparent)]
+    Register(#[from] OpenRegisterError),
+    /// There is no way to the witnesses.
+    #[error(transparent)]
+    WitnessClient(#[from] ClientError),
+    /// A namespace was not started. The others were stopped again.
+    #[error("namespace {namespace}: {source}")]
+    Namespace {
+        /// The namespace.
+        namespace: String,
+        /// Why not.
+        source: Box<ServeNamespaceError>,
+    },
+}
+
+/// Serves until `shutdown` completes. `on_ready` is called once, with the bound address, when requests are answered.
+///
+/// At the end no new connection is taken, requests under way are finished, then every namespace stops.
+pub async fn serve(
+    config: Config,
+    on_ready: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let outside = outside()?;
+    serve_with(config, &outside, on_ready, shutdown).await
+}
+
+/// The real world.
+pub(crate) fn outside() -> Result<Outside, ClientError> {
+    Ok(Outside {
+        witnesses: Arc::new(HttpWitnessClient::new()?),
+        clock: Arc::new(SystemClock),
+    })
+}
+
+pub(crate) async fn serve_with(
+    config: Config,
+    outside: &Outside,
+    on_ready: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (listener, address) = listen(config.listen).await?;
+    let tokens = match &config.token_keys {
+        Some(path) => Some(TokenGate::open(path, config.audience.clone()).await?),
+        None => None,
+    };
+    let namespaces = start_all(&config, outside).await?;
+    warn_of_one_key_id(&config);
+    let handles = namespaces.iter().map(|(handle, _)| handle.clone());
+    let service = Arc::new(Service::new(handles, tokens, config.submission_deadline));
+    let end = Listening::begin(listener, http::router(service));
+    tracing::info!(%address, namespaces = namespaces.len(), "serving");
+    on_ready(address);
+    shutdown.await;
+    end.finish(config.submission_deadline.saturating_add(SHUTDOWN_MARGIN)).await;
+    stop_all(namespaces).await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let refused = |source: io::Error| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            ServeError::AddressInUse { address }
+        } else {
+            ServeError::Listen { address, source }
+        }
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}
+
+/// A namespace that is being served, and the task that says how it ended.
+type Started = (NamespaceHandle, JoinHandle<Ended>);
+
+async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, ServeError> {
+    let register: Arc<dyn HeadRegister> = Arc::new(FileRegister::open(&config.register_folder)?);
+    let mut started = Vec::with_capacity(config.namespaces.len());
+    for namespace in &config.namespaces {
+        match start(config, namespace, &register, outside).await {
+            Ok(one) => started.push(one),
+            Err(source) => {
+                stop_all(started).await;
+                return Err(ServeError::Namespace {
+                    namespace: namespace.namespace.to_string(),
+                    source: Box::new(source),
+                });
+            }
+        }
+    }
+    Ok(started)
+}
+
+async fn start(
+    config: &Config,
+    namespace: &NamespaceConfig,
+    register: &Arc<dyn HeadRegister>,
+    outside: &Outside,
+) -> Result<Started, ServeNamespaceError> {
+    let settings = namespace.open()?;
+    let path = database_path(config, namespace);
+    let pool = open_sqlite(&path, Database::Log, Open::Existing).await?;
+    let ports = Ports {
+        store: Arc::new(SqliteStore::new(pool)),
+        register: register.clone(),
+        witnesses: outside.witnesses.clone(),
+        clock: outside.clock.clone(),
+    };
+    Ok(sequencer::start(settings, ports).await.map_err(Box::new)?)
+}
+
+async fn stop_all(namespaces: Vec<Started>) {
+    for (handle, task) in namespaces {
+        handle.shutdown().await;
+        match task.await {
+            Ok(Ended::ShutDown) => {}
+            // The namespace has said why when it happened.
+            Ok(Ended::Fenced { .. } | Ended::Contradiction(_) | Ended::Panicked) | Err(_) => {
+                tracing::warn!(origin = %handle.origin(), "the namespace had stopped before");
+            }
+        }
+    }
+}
+
+/// plexi's auditors pick a key by its last byte and take the first that fits.
+fn warn_of_one_key_id(config: &Config) {
+    let mut seen = std::collections::BTreeMap::new();
+    for namespace in &config.namespaces {
+        let name = namespace.namespace.as_str();
+        for key in &namespace.trust.keys.certificate {
+            let Some(id) = key.bytes().last() else { continue };
+            match seen.insert(*id, name) {
+                Some(other) if other != name => {
+                    tracing::warn!(
+                        namespace = name,
+                        other,
+                        key_id = id,
+                        "two certificate keys have one plexi key id; plexi auditors will refuse one of them"
+                    );
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+}
+
+/// The task that answers requests.
+struct Listening {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Listening {
+    fn begin(listener: TcpListener, router: Router) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let server = axum::serve(listener, router).with_graceful_shutdown(async {
+            // An error means that nobody is left who could stop it otherwise.
+            let _ = stopped.await;
+        });
+        Self {
+            stop,
+            task: tokio::spawn(server.into_future()),
+        }
+    }
+
+    /// Takes no new connection, and waits at most so long for requests under way.
+    async fn finish(mut self, at_most: Duration) {
+        // An error means that the task has ended already.
+        let _ = self.stop.send(());
+        if timeout(at_most, &mut self.task).await.is_err() {
+            tracing::warn!("requests under way were cut off");
+            self.task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
