@@ -1,1 +1,11 @@
-//! Not written yet.
+//! What the whole-system tests share: where the repository is.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("tests/ stands in the repository's root").to_path_buf()
+}

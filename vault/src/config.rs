@@ -1,16 +1,16 @@
-//! The configuration file: where to listen, which member this is, where its keys are, whose attestations count.
+//! The configuration file: where to listen, who the member is, where its keys are, whose attestation counts.
 //!
 //! ```toml
-//! listen = "127.0.0.1:7391"                # port 0 takes any free port
-//! origin = "authority.example.org/backup"  # the log that the fleet's keys will be stated in
+//! listen = "127.0.0.1:7316"            # port 0 takes any free port
+//! origin = "authority.example.org/backup"
 //! fleet_id = "fleet-1"
 //! member_id = "member-1"
-//! failure_domain = "site-a"
-//! identity_key_file = "identity.key"
-//! session_key_file = "session.key"
+//! failure_domain = "site-1"
+//! identity_key_file = "vault-identity.key"
+//! session_key_file = "vault-session.key"
 //! passphrase_file = "passphrase"
 //! attestation_file = "attestation.json"
-//! vendor_keys = [{ algorithm = "ed25519", public_key = "…64 hex digits…" }]
+//! vendor_keys = [{ algorithm = "ed25519", public_key = "8a88…5c" }]
 //! ```
 //!
 //! Paths are relative to the folder of the file. A field that is not known is refused.
@@ -20,14 +20,16 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use countermark_bundle::identity::Name;
-use countermark_bundle::key::{KeyAlgorithm, PublicKey};
+use countermark_bundle::identity::{Name, NameError};
+use countermark_bundle::key::{KeyAlgorithm, KeyId, PublicKey};
 use countermark_tlog::checkpoint::{CheckpointError, Origin};
 use serde::Deserialize;
 use thiserror::Error;
 
 /// The most bytes of a configuration file: 1 MiB.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// The most vendor keys of a member.
+pub const VENDOR_KEYS_MAX: usize = 8;
 
 /// A configuration that was checked as far as a text can be.
 #[derive(Clone, Debug)]
@@ -42,16 +44,16 @@ pub struct Config {
     pub member_id: Name,
     /// What the member shares its fate with.
     pub failure_domain: Name,
-    /// The encrypted identity key.
+    /// The encrypted Ed25519 key that the member signs with.
     pub identity_key_file: PathBuf,
-    /// The encrypted session key.
+    /// The encrypted X25519 key that sessions are opened to.
     pub session_key_file: PathBuf,
     /// What opens both.
     pub passphrase_file: PathBuf,
-    /// Where the attestation is kept.
+    /// Where the vendor's attestation is kept.
     pub attestation_file: PathBuf,
-    /// Whose attestations count: Ed25519 keys.
-    pub vendor_keys: Vec<PublicKey>,
+    /// The Ed25519 keys under which an attestation counts: 1 to [`VENDOR_KEYS_MAX`].
+    pub(crate) vendor_keys: Vec<PublicKey>,
 }
 
 /// Why a configuration was refused.
@@ -71,28 +73,50 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// The text is not TOML, or lacks a field, or has one that is not known, or one that is not what it should be.
+    /// The text is not TOML, or lacks a field, or has one that is not known, or names a key that is none.
     #[error("the configuration is malformed")]
     Toml(#[from] toml::de::Error),
-    /// The origin is no log's.
-    #[error("{origin:?} is not the origin of a log")]
+    /// The origin is none.
+    #[error("{origin:?} cannot be the origin of a log")]
     Origin {
         /// What was given.
         origin: String,
         /// Why not.
         source: CheckpointError,
     },
-    /// A vendor key that cannot sign an attestation.
-    #[error("a vendor key is ed25519, not {found}", found = found.as_str())]
-    VendorKey {
+    /// A name is none.
+    #[error("{field}: {name:?} is not a name")]
+    Name {
+        /// Which field.
+        field: &'static str,
         /// What was given.
-        found: KeyAlgorithm,
+        name: String,
+        /// Why not.
+        source: NameError,
+    },
+    /// No vendor keys, or more than [`VENDOR_KEYS_MAX`].
+    #[error("{found} vendor keys; a member takes attestations under 1 to {VENDOR_KEYS_MAX}")]
+    VendorKeyCount {
+        /// How many were given.
+        found: usize,
+    },
+    /// A vendor key that cannot sign attestations.
+    #[error("the vendor key {key_id} is not an ed25519 key")]
+    VendorKeyAlgorithm {
+        /// The key.
+        key_id: KeyId,
+    },
+    /// A vendor key twice.
+    #[error("the vendor key {key_id} stands twice")]
+    DuplicateVendorKey {
+        /// The key.
+        key_id: KeyId,
     },
 }
 
 impl Config {
     /// Reads and checks the file at `path`, at most 1 MiB.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
         let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
         let mut text = String::new();
@@ -100,27 +124,20 @@ impl Config {
         if text.len() > usize::try_from(CONFIG_BYTES_MAX).unwrap_or(usize::MAX) {
             return Err(ConfigError::TooLarge { path: path.to_owned() });
         }
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+        Config::parse(&text, path.parent().unwrap_or(Path::new("")))
     }
 
     /// Checks a configuration whose paths are relative to `folder`.
-    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+    pub fn parse(text: &str, folder: &Path) -> Result<Config, ConfigError> {
         let text: ConfigText = toml::from_str(text)?;
         let origin = Origin::new(&text.origin).map_err(|source| ConfigError::Origin { origin: text.origin, source })?;
-        for key in &text.vendor_keys {
-            match key.algorithm() {
-                KeyAlgorithm::Ed25519 => {}
-                found @ (KeyAlgorithm::EcdsaP384 | KeyAlgorithm::X25519) => {
-                    return Err(ConfigError::VendorKey { found });
-                }
-            }
-        }
-        Ok(Self {
+        check_vendor_keys(&text.vendor_keys)?;
+        Ok(Config {
             listen: text.listen,
             origin,
-            fleet_id: text.fleet_id,
-            member_id: text.member_id,
-            failure_domain: text.failure_domain,
+            fleet_id: name("fleet_id", text.fleet_id)?,
+            member_id: name("member_id", text.member_id)?,
+            failure_domain: name("failure_domain", text.failure_domain)?,
             identity_key_file: folder.join(text.identity_key_file),
             session_key_file: folder.join(text.session_key_file),
             passphrase_file: folder.join(text.passphrase_file),
@@ -130,14 +147,34 @@ impl Config {
     }
 }
 
+fn name(field: &'static str, name: String) -> Result<Name, ConfigError> {
+    Name::parse(&name).map_err(|source| ConfigError::Name { field, name, source })
+}
+
+fn check_vendor_keys(keys: &[PublicKey]) -> Result<(), ConfigError> {
+    // A member without vendor keys would refuse every attestation, and nobody would know why.
+    if !(1..=VENDOR_KEYS_MAX).contains(&keys.len()) {
+        return Err(ConfigError::VendorKeyCount { found: keys.len() });
+    }
+    for (index, key) in keys.iter().enumerate() {
+        if key.algorithm() != KeyAlgorithm::Ed25519 {
+            return Err(ConfigError::VendorKeyAlgorithm { key_id: key.key_id() });
+        }
+        if keys.iter().take(index).any(|earlier| earlier == key) {
+            return Err(ConfigError::DuplicateVendorKey { key_id: key.key_id() });
+        }
+    }
+    Ok(())
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigText {
     listen: SocketAddr,
     origin: String,
-    fleet_id: Name,
-    member_id: Name,
-    failure_domain: Name,
+    fleet_id: String,
+    member_id: String,
+    failure_domain: String,
     identity_key_file: PathBuf,
     session_key_file: PathBuf,
     passphrase_file: PathBuf,

@@ -1,219 +1,248 @@
-//! The vendor's side: looks at a member's report, and attests the keys and the executable that it was told to expect.
+//! The vendor's side: it attests a member that proves possession of its keys and runs the executable that the vendor
+//! was told to endorse.
 //!
-//! Runs on the member's machine, since a member takes attestations from nowhere else. The vendor's key has a folder of
-//! its own and is no part of the member.
+//! It believes the member's own measurement, and that whoever answers at the address is the device. A real vendor
+//! measures the device itself; here the operator of the device names its address.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use countermark_bundle::attestation::{self, UntrustedAttestation};
+use countermark_bundle::ExitClass;
+use countermark_bundle::attestation::{self, AttestationBody};
 use countermark_bundle::identity::{Digest, Timestamp};
-use countermark_bundle::key::{PublicKey, PublicKeyError};
-use countermark_bundle::to_sign;
-use countermark_keys::{KeyFile, OpenError, Role, SignError, Signer};
-use countermark_vault_core::attest::{self, EndorseError as NotEndorsed, admit};
-use countermark_vault_core::member::{REPORT_BYTES_MAX, ReportError, UntrustedMemberReport, VerifiedMemberReport};
-use reqwest::{Client, Response, Url, redirect};
-use serde::Serialize;
+use countermark_bundle::key::{KeyId, PublicKey, PublicKeyError};
+use countermark_keys::{KeyFile, OpenError, Role, SignError};
+use countermark_vault_core::attest;
+use countermark_vault_core::member::{REPORT_BYTES_MAX, ReportError, UntrustedMemberReport};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
+use serde::Deserialize;
 use thiserror::Error;
 
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// The most bytes of an answer to an attestation that are read.
+/// How long to wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for a whole answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The most bytes of an answer that is not a report: 16 KiB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// The most characters of a problem's texts that are kept.
+const PROBLEM_TEXT_MAX: usize = 300;
 
 /// What a vendor is told to do.
 #[derive(Clone, Debug)]
 pub struct Endorsement {
-    /// Where the member serves, as `http://127.0.0.1:7391`.
-    pub member: Url,
+    /// The member's address, as `http://127.0.0.1:7316`.
+    pub member: String,
     /// The vendor's encrypted key.
     pub vendor_key_file: PathBuf,
     /// What opens it.
     pub passphrase_file: PathBuf,
-    /// The executable that is endorsed.
+    /// SHA-256 of the executable that is endorsed.
     pub software_sha256: Digest,
+    /// The time that the attestation bears.
+    pub now: Timestamp,
 }
 
-/// What was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// What was attested.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endorsed {
-    /// The log that the member reports for.
-    pub origin: String,
-    /// The fleet.
-    pub fleet_id: String,
-    /// The member.
-    pub member_id: String,
-    /// Its identity key's id.
-    pub identity_key_id: String,
-    /// Its session key's id.
-    pub session_key_id: String,
-    /// The executable.
-    pub software_sha256: Digest,
-    /// The vendor key's id.
-    pub vendor_key_id: String,
-    /// SHA-256 of the attestation that the member now holds.
+    /// What the vendor signed.
+    pub body: AttestationBody,
+    /// The vendor's key.
+    pub vendor_key_id: KeyId,
+    /// SHA-256 of the attestation.
     pub attestation_sha256: Digest,
-    /// Whether it was made just now; `false` where the member held one by this vendor for exactly this.
-    pub newly_endorsed: bool,
 }
 
-/// Why a member was not endorsed.
+/// Why a member was not attested.
 #[derive(Debug, Error)]
 pub enum EndorseError {
-    /// The vendor's key cannot be opened.
+    /// The address is none, or has a query, a fragment, a user or a password.
+    #[error("the member's address must be http:// or https://, a host, and at most a path")]
+    Address,
+    /// The vendor's key was not opened.
     #[error("cannot open the vendor's key")]
     Key(#[from] OpenError),
-    /// The vendor's key is none.
+    /// The vendor's key cannot be named.
     #[error("the vendor's key cannot be used")]
-    PublicKey(#[from] PublicKeyError),
-    /// No HTTP client could be made.
+    VendorKey(#[from] PublicKeyError),
+    /// The vendor's key did not sign.
+    #[error("the vendor's key did not sign")]
+    Sign(#[from] SignError),
+    /// There is no HTTP client.
     #[error("cannot make an HTTP client")]
     Client(#[source] reqwest::Error),
-    /// The address is none.
-    #[error("{member} cannot be the address of a member")]
-    Address {
-        /// What was given.
-        member: Url,
+    /// Nobody answered, or not in time.
+    #[error("{url} cannot be reached")]
+    Unreachable {
+        /// What was asked.
+        url: Url,
+        /// What failed.
+        source: reqwest::Error,
     },
-    /// The member did not answer.
-    #[error("the member cannot be reached")]
-    Unreachable(#[source] reqwest::Error),
-    /// The member answered something that nobody asked for.
-    #[error("the member answered {path} with status {status}")]
-    Status {
-        /// What was asked for.
-        path: &'static str,
-        /// The status.
-        status: u16,
+    /// The member answered something else.
+    #[error("{url} answers {status}: {problem}")]
+    Answer {
+        /// What was asked.
+        url: Url,
+        /// The HTTP status.
+        status: StatusCode,
+        /// What the member says about it.
+        problem: String,
     },
-    /// The member's answer is too long.
-    #[error("the member's answer has more than {limit} bytes")]
-    TooLong {
-        /// The most that is read.
+    /// The answer is larger than any of its kind.
+    #[error("{url} answers more than {limit} bytes")]
+    TooLarge {
+        /// What was asked.
+        url: Url,
+        /// The most bytes.
         limit: usize,
     },
-    /// The member's report is none, or its identity key did not sign it.
-    #[error("the member's report")]
+    /// The answer is no report, or one that its identity key did not sign.
+    #[error("the member's report is refused")]
     Report(#[from] ReportError),
-    /// The vendor does not attest this.
+    /// The member is not what was to be endorsed.
     #[error(transparent)]
-    NotEndorsed(#[from] NotEndorsed),
-    /// The clock is before 1970 or after 9999.
-    #[error("the clock of this machine is out of range")]
-    Clock,
-    /// The vendor's key did not sign.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    /// The member did not take the attestation.
-    #[error("the member refused the attestation ({status}): {detail}")]
-    Refused {
-        /// The status.
-        status: u16,
-        /// What it said.
-        detail: String,
-    },
+    Refused(#[from] attest::EndorseError),
 }
 
-/// Endorses a member. One that holds this vendor's attestation for exactly its keys and executable is left as it is.
+impl EndorseError {
+    /// The class of the failure, which fixes the exit code.
+    #[must_use]
+    pub fn class(&self) -> ExitClass {
+        match self {
+            Self::Address => ExitClass::Usage,
+            Self::Key(_) | Self::VendorKey(_) | Self::Sign(_) | Self::Client(_) => ExitClass::OurFault,
+            Self::Unreachable { .. } => ExitClass::Unreachable,
+            Self::Answer { status, .. } if status.is_server_error() => ExitClass::Unreachable,
+            Self::Answer { .. } | Self::Refused(_) => ExitClass::RefusedByPolicy,
+            Self::Report(ReportError::ProofOfPossession(_)) => ExitClass::Proof,
+            Self::TooLarge { .. } | Self::Report(_) => ExitClass::Malformed,
+        }
+    }
+}
+
+/// Attests a member: fetches its report, checks it, signs, and hands the attestation to the member.
+///
+/// When it returns, the member has stored the attestation. Doing it again is safe; the member keeps the newest.
 pub async fn endorse(endorsement: &Endorsement) -> Result<Endorsed, EndorseError> {
-    let Endorsement { member, vendor_key_file, passphrase_file, software_sha256 } = endorsement;
-    let vendor = KeyFile::open_signer(vendor_key_file, Role::Vendor, passphrase_file)?;
-    let vendor_key = PublicKey::ed25519(vendor.public_key())?;
-    let client = client()?;
-    let report = fetch_report(&client, member).await?;
-    let body = attest::endorse(&report, *software_sha256, &vendor_key, now()?)?;
-    let held = report.attestation().filter(|held| admit(held, report.identity(), &[vendor_key.clone()]).is_ok());
-    let attestation = match held {
-        Some(held) => held.to_vec(),
-        None => {
-            let signature = vendor.sign(&to_sign::attestation(&body))?;
-            let attestation = attestation::write(body, vendor_key.key_id(), signature);
-            put(&client, member, attestation.clone()).await?;
-            attestation
-        }
-    };
-    let identity = report.identity();
-    Ok(Endorsed {
-        origin: identity.origin.to_string(),
-        fleet_id: identity.fleet_id.to_string(),
-        member_id: identity.member_id.to_string(),
-        identity_key_id: identity.identity_key.key_id().to_string(),
-        session_key_id: identity.session_key.key_id().to_string(),
-        software_sha256: *software_sha256,
-        vendor_key_id: vendor_key.key_id().to_string(),
-        attestation_sha256: Digest::of(&attestation),
-        newly_endorsed: held.is_none(),
-    })
+    let (report_url, attestation_url) = addresses(&endorsement.member)?;
+    let signer = KeyFile::open_signer(&endorsement.vendor_key_file, Role::Vendor, &endorsement.passphrase_file)?;
+    let vendor_key = PublicKey::ed25519(signer.public_key())?;
+    let http = client(&report_url)?;
+    let bytes = ask(http.get(report_url.clone()), &report_url, REPORT_BYTES_MAX).await?;
+    let report = UntrustedMemberReport::parse(&bytes)?.verify()?;
+    let body = attest::endorse(&report, endorsement.software_sha256, &vendor_key, endorsement.now)?;
+    let signature = signer.sign(&countermark_bundle::to_sign::attestation(&body))?;
+    let vendor_key_id = vendor_key.key_id();
+    let attestation = attestation::write(body.clone(), vendor_key_id, signature);
+    let attestation_sha256 = Digest::of(&attestation);
+    ask(http.put(attestation_url.clone()).body(attestation), &attestation_url, ANSWER_BYTES_MAX).await?;
+    Ok(Endorsed { body, vendor_key_id, attestation_sha256 })
 }
 
-/// Fetches a member's report and checks that the member's identity key signed it.
-pub async fn fetch_report(client: &Client, member: &Url) -> Result<VerifiedMemberReport, EndorseError> {
-    const PATH: &str = "v1/member";
-    let response = client.get(url(member, PATH)?).send().await.map_err(EndorseError::Unreachable)?;
-    let status = response.status();
-    if status != reqwest::StatusCode::OK {
-        return Err(EndorseError::Status { path: PATH, status: status.as_u16() });
+/// Where the report and the attestation of a member are.
+fn addresses(member: &str) -> Result<(Url, Url), EndorseError> {
+    let mut base = Url::parse(member).map_err(|_| EndorseError::Address)?;
+    let plain = base.query().is_none() && base.fragment().is_none();
+    // A password in an address would stand in every error message.
+    let anonymous = base.username().is_empty() && base.password().is_none();
+    if !matches!(base.scheme(), "http" | "https") || !plain || !anonymous {
+        return Err(EndorseError::Address);
     }
-    let report = read(response, REPORT_BYTES_MAX).await?;
-    Ok(UntrustedMemberReport::parse(&report)?.verify()?)
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    let below = |path| base.join(path).map_err(|_| EndorseError::Address);
+    Ok((below("v1/member")?, below("v1/attestation")?))
 }
 
-/// An HTTP client for members: no redirects, no proxy, with a deadline.
-pub fn client() -> Result<Client, EndorseError> {
-    // The one TLS provider of the process. An error means that it is installed already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Client::builder()
+fn client(url: &Url) -> Result<Client, EndorseError> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error means that another thread was faster, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+    let mut client = Client::builder()
         .redirect(redirect::Policy::none())
-        // The member is where the address says; a proxy would be another machine to it.
-        .no_proxy()
-        .timeout(REQUEST_TIMEOUT)
-        .user_agent(concat!("countermark-vault/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(EndorseError::Client)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(ANSWER_TIMEOUT)
+        .user_agent(concat!("countermark-vault/", env!("CARGO_PKG_VERSION")));
+    if url.scheme() == "http" {
+        // Without TLS no root certificates are needed, and a system without any is no reason to fail.
+        client = client.tls_certs_only([]);
+    }
+    client.build().map_err(EndorseError::Client)
 }
 
-async fn put(client: &Client, member: &Url, attestation: Vec<u8>) -> Result<(), EndorseError> {
-    let request = client.put(url(member, "v1/attestation")?).body(attestation);
-    let response = request.send().await.map_err(EndorseError::Unreachable)?;
+/// Sends a request and reads an answer of at most `limit` bytes; anything but 200 is an error.
+async fn ask(request: reqwest::RequestBuilder, url: &Url, limit: usize) -> Result<Vec<u8>, EndorseError> {
+    let response = request.send().await.map_err(|source| unreachable(url, source))?;
     let status = response.status();
-    if status == reqwest::StatusCode::OK {
-        return Ok(());
+    if status == StatusCode::OK {
+        return body(response, url, limit).await;
     }
-    let answer = read(response, ANSWER_BYTES_MAX).await?;
-    let problem: Option<serde_json::Value> = serde_json::from_slice(&answer).ok();
-    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str()).unwrap_or("it did not say why");
-    // The member is not trusted: what it says reaches a terminal as one line of plain text.
-    let detail = detail.chars().filter(|character| !character.is_control()).collect();
-    Err(EndorseError::Refused { status: status.as_u16(), detail })
+    let problem = body(response, url, ANSWER_BYTES_MAX).await.map(|bytes| problem(&bytes)).unwrap_or_default();
+    Err(EndorseError::Answer { url: url.clone(), status, problem })
 }
 
-fn url(member: &Url, path: &str) -> Result<Url, EndorseError> {
-    let base = if member.path().ends_with('/') { member.clone() } else { with_slash(member) };
-    base.join(path).map_err(|_| EndorseError::Address { member: member.clone() })
-}
-
-fn with_slash(member: &Url) -> Url {
-    let mut base = member.clone();
-    base.set_path(&format!("{}/", member.path()));
-    base
-}
-
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, EndorseError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(EndorseError::Unreachable)? {
-        if body.len() + chunk.len() > limit {
-            return Err(EndorseError::TooLong { limit });
+async fn body(mut response: Response, url: &Url, limit: usize) -> Result<Vec<u8>, EndorseError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|source| unreachable(url, source))? {
+        if bytes.len().saturating_add(chunk.len()) > limit {
+            return Err(EndorseError::TooLarge { url: url.clone(), limit });
         }
-        body.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok(bytes)
 }
 
-fn now() -> Result<Timestamp, EndorseError> {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| EndorseError::Clock)?;
-    Timestamp::from_unix(elapsed.as_secs()).ok_or(EndorseError::Clock)
+fn unreachable(url: &Url, source: reqwest::Error) -> EndorseError {
+    // The address stands beside it already.
+    EndorseError::Unreachable { url: url.clone(), source: source.without_url() }
+}
+
+/// What a problem document says, fit for a terminal; empty if it is none.
+fn problem(bytes: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        #[serde(rename = "type", default)]
+        kind: String,
+        #[serde(default)]
+        detail: String,
+    }
+    let Ok(Problem { kind, detail }) = serde_json::from_slice(bytes) else { return String::new() };
+    let text = format!("{kind}: {detail}");
+    text.chars().filter(|c| !c.is_control()).take(PROBLEM_TEXT_MAX).collect()
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_member_is_asked_below_its_address() {
+        for (address, report) in [
+            ("http://127.0.0.1:7316", "http://127.0.0.1:7316/v1/member"),
+            ("http://127.0.0.1:7316/", "http://127.0.0.1:7316/v1/member"),
+            ("https://vault.example/site-1", "https://vault.example/site-1/v1/member"),
+        ] {
+            let (found, attestation) = addresses(address).unwrap();
+            assert_eq!(found.as_str(), report);
+            assert_eq!(attestation.as_str(), report.replace("member", "attestation"));
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused() {
+        for bad in ["", "127.0.0.1:7316", "ftp://a", "http://a?b", "http://a#b", "http://user@a", "http://:secret@a"] {
+            assert!(matches!(addresses(bad), Err(EndorseError::Address)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_member_says_about_a_refusal_cannot_play_with_the_terminal() {
+        let document = serde_json::json!({"type": "urn:x", "detail": format!("a\u{1b}[2Jb{}", "c".repeat(999))});
+        let shown = problem(&serde_json::to_vec(&document).unwrap());
+        assert!(shown.starts_with("urn:x: a[2Jbcc") && shown.len() == PROBLEM_TEXT_MAX, "{shown}");
+        assert_eq!(problem(b"<html>"), "");
+    }
+}

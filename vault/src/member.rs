@@ -1,240 +1,152 @@
-//! A running member: its identity, its keys, and its one state, the attestation that it holds.
+//! The member itself: what it reports, and the one thing that changes about it, its attestation.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use countermark_bundle::attestation::{ATTESTATION_BYTES_MAX, VerifiedAttestation};
-use countermark_bundle::identity::{Digest, Timestamp};
-use countermark_bundle::key::{KeyAlgorithm, PublicKey, PublicKeyError};
-use countermark_bundle::statement::Software;
-use countermark_keys::{KeyFile, OpenError, Role, SignError, Signer};
+use countermark_bundle::identity::Digest;
+use countermark_bundle::key::PublicKey;
+use countermark_keys::{SignError, Signer};
 use countermark_vault_core::attest::{AdmitError, admit, admit_any_software};
-use countermark_vault_core::member::{self as report, MemberIdentity, ReportError};
+use countermark_vault_core::member::{self, MemberIdentity, ReportError};
 use countermark_vault_core::to_sign;
 use thiserror::Error;
 
-use crate::config::Config;
+use crate::ports::{AttestationStore, StoreError};
 
-/// A member whose keys were opened.
-pub struct VaultMember {
+/// A member and what it keeps.
+pub(crate) struct Member<Store> {
     identity: MemberIdentity,
-    signer: Box<dyn Signer>,
     vendor_keys: Vec<PublicKey>,
-    attestation_file: PathBuf,
-    held: Mutex<Held>,
+    signer: Box<dyn Signer>,
+    /// Held from the check to the swap, so that changes happen one after the other.
+    store: Mutex<Store>,
+    /// What is served. Only ever what the store has made durable.
+    served: RwLock<Arc<Served>>,
 }
 
-/// What the member holds, and the report that says so.
-struct Held {
-    attestation: Option<VerifiedAttestation>,
+/// A report and the attestation in it.
+struct Served {
+    attestation: Option<Vec<u8>>,
     report: Arc<[u8]>,
 }
 
-/// Why a member cannot be opened.
-#[derive(Debug, Error)]
-pub enum OpenMemberError {
-    /// A key cannot be opened. A new member begins with `init`.
-    #[error("cannot open the keys of the member (a new one begins with `init`)")]
-    Key(#[from] OpenError),
-    /// A key file holds something that is no key.
-    #[error("the member's {role} key cannot be used")]
-    PublicKey {
-        /// Which key.
-        role: Role,
-        /// What is wrong with it.
-        source: PublicKeyError,
-    },
-    /// The attestation cannot be read.
-    #[error("cannot read the attestation {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What failed.
-        source: io::Error,
-    },
-    /// What is stored as the attestation is none of this member's.
-    #[error("the attestation {} is not this member's: move it away and have the member endorsed again", path.display())]
-    Attestation {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: AdmitError,
-    },
-    /// The report cannot be made.
-    #[error(transparent)]
-    Report(#[from] MakeReportError),
-}
-
-/// Why a member cannot report.
-#[derive(Debug, Error)]
-pub enum MakeReportError {
-    /// The identity key did not sign.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    /// What there is to say makes no report.
-    #[error(transparent)]
-    Report(#[from] ReportError),
-}
-
-/// What became of an attestation that was handed in.
+/// What an accepted attestation changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepted {
-    /// It is stored, durably.
+pub(crate) enum Accepted {
+    /// It is stored now.
     Stored,
-    /// It was stored before.
+    /// The very same bytes were stored before.
     Unchanged,
 }
 
-/// Why an attestation was not stored.
+/// Why a stored attestation does not let the member start.
 #[derive(Debug, Error)]
-pub enum AcceptError {
-    /// Refused: it is not one for this member.
+pub enum MemberError {
+    /// Fault: it was not read.
     #[error(transparent)]
-    Refused(#[from] AdmitError),
-    /// Conflict: a newer one for the same executable is stored.
-    #[error("an attestation of {held} is stored, this one is of {offered}")]
-    Older {
-        /// When the stored one was made.
-        held: Timestamp,
-        /// When the offered one was made.
-        offered: Timestamp,
-    },
-    /// Fault: the report about it could not be made. Nothing was stored.
+    Store(#[from] StoreError),
+    /// It is damaged, or not a vendor's word about this member and its keys.
+    #[error("the stored attestation is damaged or for another member; let the vendor attest again after removing it")]
+    StoredAttestation(#[source] AdmitError),
+    /// No report could be made.
     #[error(transparent)]
     Report(#[from] MakeReportError),
-    /// Fault: it could not be written. The file is the old one or the new one, whole; which of them, a restart tells.
-    #[error("cannot write the attestation {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What failed.
-        source: io::Error,
-    },
 }
 
-impl VaultMember {
-    /// Opens the keys and reads the attestation, if there is one. `software` is what runs.
-    ///
-    /// Blocks for some 20 ms.
-    pub fn open(config: &Config, software: Software) -> Result<Self, OpenMemberError> {
-        let signer = KeyFile::open_signer(&config.identity_key_file, Role::VaultIdentity, &config.passphrase_file)?;
-        // Opened and not only read: a member that cannot use its session key shall not report it.
-        let session =
-            KeyFile::open_agreement(&config.session_key_file, Role::VaultSession, &config.passphrase_file)?;
-        let unusable = |role| move |source| OpenMemberError::PublicKey { role, source };
-        let identity = MemberIdentity {
-            origin: config.origin.clone(),
-            fleet_id: config.fleet_id.clone(),
-            member_id: config.member_id.clone(),
-            failure_domain: config.failure_domain.clone(),
-            identity_key: PublicKey::ed25519(signer.public_key()).map_err(unusable(Role::VaultIdentity))?,
-            session_key: PublicKey::new(KeyAlgorithm::X25519, &session.public_key())
-                .map_err(unusable(Role::VaultSession))?,
-            software,
-        };
-        let attestation = read_attestation(config, &identity)?;
-        let report = make_report(&identity, signer.as_ref(), attestation.as_ref())?;
-        Ok(Self {
-            identity,
-            signer,
-            vendor_keys: config.vendor_keys.clone(),
-            attestation_file: config.attestation_file.clone(),
-            held: Mutex::new(Held { attestation, report }),
-        })
-    }
+/// Why an attestation was not accepted.
+#[derive(Debug, Error)]
+pub(crate) enum AcceptError {
+    /// Refused: it is not a vendor's word about exactly this member.
+    #[error(transparent)]
+    Refused(#[from] AdmitError),
+    /// Fault: the report that carries it could not be made.
+    #[error(transparent)]
+    Report(#[from] MakeReportError),
+    /// Fault: it may be stored or not; the member goes on with what it had.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
-    /// Who this is and what it runs.
-    #[must_use]
-    pub const fn identity(&self) -> &MemberIdentity {
-        &self.identity
-    }
+/// Fault: the member could not report itself.
+#[derive(Debug, Error)]
+pub enum MakeReportError {
+    /// The identity key did not sign.
+    #[error("the identity key did not sign the report")]
+    Sign(#[from] SignError),
+    /// What the member is told to say of itself fits no report.
+    #[error("the member makes no report")]
+    Report(#[from] ReportError),
+}
 
-    /// The signed report, as it stands now.
-    #[must_use]
-    pub fn report(&self) -> Arc<[u8]> {
-        self.held().report.clone()
-    }
-
-    /// The executable that the stored attestation speaks of; `None` without an attestation.
-    #[must_use]
-    pub fn attested_software(&self) -> Option<Digest> {
-        self.held().attestation.as_ref().map(|attestation| attestation.body().software_sha256)
-    }
-
-    /// Stores an attestation if it is one for exactly this member. Blocks on the disk.
-    pub fn accept(&self, bytes: &[u8]) -> Result<Accepted, AcceptError> {
-        let offered = admit(bytes, &self.identity, &self.vendor_keys)?;
-        // One at a time, from the look at what is held to the change of it.
-        let mut held = self.held();
-        if let Some(old) = &held.attestation {
-            if old.bytes() == offered.bytes() {
-                return Ok(Accepted::Unchanged);
-            }
-            let (old, new) = (old.body(), offered.body());
-            if old.software_sha256 == new.software_sha256 && new.issued_at < old.issued_at {
-                return Err(AcceptError::Older { held: old.issued_at, offered: new.issued_at });
-            }
+impl<Store: AttestationStore> Member<Store> {
+    /// Starts from what is stored. An attestation of another executable is kept: it is true of what ran before, and the
+    /// report says which executable runs now.
+    pub(crate) fn open(
+        identity: MemberIdentity,
+        vendor_keys: Vec<PublicKey>,
+        signer: Box<dyn Signer>,
+        store: Store,
+    ) -> Result<Self, MemberError> {
+        let attestation = store.read()?;
+        if let Some(bytes) = &attestation {
+            admit_any_software(bytes, &identity, &vendor_keys).map_err(MemberError::StoredAttestation)?;
         }
-        // 1. The report that will say so. A crash or a failure here changes nothing.
-        let report = make_report(&self.identity, self.signer.as_ref(), Some(&offered))?;
-        // 2. The file, durably. A crash here leaves the old one or the new one; the vendor, who had no answer, asks again.
-        write_durably(&self.attestation_file, offered.bytes())
-            .map_err(|source| AcceptError::Write { path: self.attestation_file.clone(), source })?;
-        // 3. Only now is it reported and answered.
-        *held = Held { attestation: Some(offered), report };
+        let served = Served::new(&identity, signer.as_ref(), attestation)?;
+        Ok(Self { identity, vendor_keys, signer, store: Mutex::new(store), served: RwLock::new(Arc::new(served)) })
+    }
+
+    /// The signed report with the stored attestation, as it is served.
+    pub(crate) fn report(&self) -> Arc<[u8]> {
+        Arc::clone(&self.served().report)
+    }
+
+    /// SHA-256 of the stored attestation, if there is one.
+    pub(crate) fn attestation(&self) -> Option<Digest> {
+        self.served().attestation.as_deref().map(Digest::of)
+    }
+
+    /// Whether a vendor vouches for the executable that runs.
+    pub(crate) fn is_attested(&self) -> bool {
+        let served = self.served();
+        let attestation = served.attestation.as_deref();
+        attestation.is_some_and(|bytes| admit(bytes, &self.identity, &self.vendor_keys).is_ok())
+    }
+
+    /// Takes an attestation of exactly this member and the running executable. Blocks on the disk.
+    pub(crate) fn accept(&self, attestation: &[u8]) -> Result<Accepted, AcceptError> {
+        // A panic under this lock leaves the served state behind the stored one at most, so the lock stays usable.
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        // 1. Verify, against what this member is. What is served was verified and is durable, so the same bytes again
+        //    change nothing.
+        admit(attestation, &self.identity, &self.vendor_keys)?;
+        if self.served().attestation.as_deref() == Some(attestation) {
+            return Ok(Accepted::Unchanged);
+        }
+        let served = Served::new(&self.identity, self.signer.as_ref(), Some(attestation.to_vec()))?;
+        // 2. Store: temporary file, fsync, rename, fsync of the folder. A crash or an error here leaves the old or the
+        //    new attestation on disk; the next start reads which. The old report is served until then.
+        store.replace(attestation)?;
+        // 3. Swap in memory: only what is durable is served, or a restart would take back what somebody relies on.
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
+        // 4. Answer. A crash before the answer arrives is repaired by sending the same bytes again.
         Ok(Accepted::Stored)
     }
 
-    /// A panic while it was held cannot have left it half changed: it is replaced whole.
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn served(&self) -> Arc<Served> {
+        // The value is replaced whole, so a poisoned lock still holds a whole one.
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn make_report(
-    identity: &MemberIdentity,
-    signer: &dyn Signer,
-    attestation: Option<&VerifiedAttestation>,
-) -> Result<Arc<[u8]>, MakeReportError> {
-    let attestation = attestation.map(VerifiedAttestation::bytes);
-    let proof = signer.sign(&to_sign::report_message(identity, attestation))?;
-    Ok(report::write(identity, attestation, &proof)?.into())
-}
-
-/// Reads what is stored. A missing file is a member that was not endorsed yet; anything else that is not this member's
-/// attestation stops it, because starting without would hide that something took its place.
-fn read_attestation(
-    config: &Config,
-    identity: &MemberIdentity,
-) -> Result<Option<VerifiedAttestation>, OpenMemberError> {
-    let path = || config.attestation_file.clone();
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(ATTESTATION_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    let read = File::open(&config.attestation_file).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => {}
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(OpenMemberError::Read { path: path(), source }),
+impl Served {
+    fn new(
+        identity: &MemberIdentity,
+        signer: &dyn Signer,
+        attestation: Option<Vec<u8>>,
+    ) -> Result<Self, MakeReportError> {
+        let proof = signer.sign(&to_sign::report_message(identity, attestation.as_deref()))?;
+        let report = member::write(identity, attestation.as_deref(), &proof)?.into();
+        Ok(Self { attestation, report })
     }
-    // After a rebuild the attestation is for the executable before: that is reported, and decided by others.
-    admit_any_software(&bytes, identity, &config.vendor_keys)
-        .map(Some)
-        .map_err(|source| OpenMemberError::Attestation { path: path(), source })
-}
-
-/// Replaces the file at `path`; when it returns, content and name are on the disk.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let mut staged = tempfile::Builder::new().prefix(".attestation-").suffix(".tmp").tempfile_in(folder)?;
-    staged.write_all(bytes)?;
-    staged.as_file().sync_all()?;
-    staged.persist(path).map_err(|refused| refused.error)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

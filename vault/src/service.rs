@@ -1,4 +1,4 @@
-//! The life of a member: made once, then served from its files.
+//! The life of a member: its keys are made once, then it serves from what it stored.
 
 use std::fs;
 use std::io;
@@ -9,82 +9,72 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use countermark_keys::{
-    CreateError, CreatePassphraseError, KeyFile, PublicKeyInfo, ReadPublicError, Role, create_passphrase_file,
-};
+use countermark_bundle::key::PublicKey;
+use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create_passphrase_file};
+use countermark_vault_core::member::MemberIdentity;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::attestation_file::AttestationFile;
 use crate::config::Config;
-use crate::http;
-use crate::member::{OpenMemberError, VaultMember};
-use crate::software::{self, MeasureError};
+use crate::http::{self, Attesting};
+use crate::measure::{self, MeasureError};
+use crate::member::{Member, MemberError};
+use crate::member_keys::{KeyError, MemberKeys};
 
 /// How long requests may still run after the shutdown was asked for.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// Whether `init` may meet a member that exists.
+/// What `init` does where keys exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// It is a mistake.
+    /// Refuses.
     Refuse,
-    /// It is left as it is.
+    /// Leaves them as they are, once they have been opened; makes what an interrupted `init` did not come to.
     Keep,
 }
 
-/// A member that exists, by its public keys.
+/// The public keys of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InitReport {
-    /// Whether it was made just now.
-    pub created: bool,
-    /// Its identity key, 64 hex digits.
-    pub identity_key: String,
-    /// Its session key, 64 hex digits.
-    pub session_key: String,
+pub struct PublicKeys {
+    /// It signs with this one: Ed25519.
+    pub identity: PublicKey,
+    /// Sessions are opened to this one: X25519.
+    pub session: PublicKey,
 }
 
 /// Why no member was made.
 #[derive(Debug, Error)]
 pub enum InitError {
-    /// Conflict: this member was made before.
-    #[error("{} exists already: this member was made before", path.display())]
-    Exists {
-        /// Its session key.
+    /// There is a key: this member was made before, or its `init` was interrupted.
+    #[error("{} exists already: this member was made before (--if-absent keeps it and makes what is missing)", path.display())]
+    KeyExists {
+        /// The key file.
         path: PathBuf,
     },
-    /// A member that was endorsed has lost a key: it is not made again under its old name.
+    /// The member was attested, so it had keys.
     #[error(
-        "{} is missing but the member was endorsed ({} exists): bring the key back, or retire the member",
-        key.display(), attestation.display()
+        "{} says that this member had keys, and {} is missing: a member that lost its keys is retired, never given new ones",
+        attestation.display(), key.display()
     )]
-    KeyLost {
+    KeysLost {
+        /// The stored attestation.
+        attestation: PathBuf,
         /// The key that is missing.
         key: PathBuf,
-        /// What says that there was one.
-        attestation: PathBuf,
     },
     /// The passphrase file could not be made.
     #[error("cannot make the passphrase of the member's keys")]
     Passphrase(#[from] CreatePassphraseError),
-    /// A key file could not be made.
+    /// A key could not be made.
     #[error("cannot make a key of the member")]
     CreateKey(#[from] CreateError),
-    /// A key file that exists cannot be used.
-    #[error("cannot read a key of the member")]
-    ReadKey(#[from] ReadPublicError),
-    /// A key file that exists holds a key for another purpose.
-    #[error("{} holds a {found} key where a {expected} key is needed", path.display())]
-    WrongRole {
-        /// The key file.
-        path: PathBuf,
-        /// The role needed.
-        expected: Role,
-        /// The role found.
-        found: Role,
-    },
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The file system failed.
-    #[error("cannot use {}", path.display())]
+    #[error("cannot look at {}", path.display())]
     Io {
         /// Which file.
         path: PathBuf,
@@ -96,12 +86,15 @@ pub enum InitError {
 /// Why a member does not serve, or stopped serving.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// The executable was not measured.
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The running executable was not measured.
     #[error(transparent)]
     Measure(#[from] MeasureError),
-    /// The keys or the attestation cannot be used.
+    /// What is stored is not what this member goes on from.
     #[error(transparent)]
-    Member(#[from] OpenMemberError),
+    Member(#[from] MemberError),
     /// Somebody else listens there.
     #[error("cannot listen on {address}: the port is taken")]
     AddressInUse {
@@ -121,41 +114,37 @@ pub enum ServeError {
     Server(#[source] io::Error),
 }
 
-/// Makes a member's keys, inside this process. They leave it only sealed, each into its own file.
+/// Makes the keys of a member inside this process and returns their public halves.
 ///
-/// The session key is made last: where it exists, the member is complete. An interrupted `init` is taken up again.
-pub fn init(config: &Config, existing: Existing) -> Result<InitReport, InitError> {
-    let complete = exists(&config.identity_key_file)? && exists(&config.session_key_file)?;
-    if complete && existing == Existing::Refuse {
-        return Err(InitError::Exists { path: config.session_key_file.clone() });
+/// Where no key exists and no passphrase file either, the latter is made too. An existing passphrase file is used.
+pub fn init(config: &Config, existing: Existing) -> Result<PublicKeys, InitError> {
+    let keys = [(&config.identity_key_file, Role::VaultIdentity), (&config.session_key_file, Role::VaultSession)];
+    let mut missing = Vec::new();
+    for (path, role) in keys {
+        match (exists(path)?, existing) {
+            (true, Existing::Refuse) => return Err(InitError::KeyExists { path: path.clone() }),
+            (true, Existing::Keep) => {}
+            (false, Existing::Refuse | Existing::Keep) => missing.push((path, role)),
+        }
     }
-    if !complete && exists(&config.attestation_file)? {
-        let lost = !exists(&config.identity_key_file)?;
-        let key = if lost { &config.identity_key_file } else { &config.session_key_file };
-        return Err(InitError::KeyLost { key: key.clone(), attestation: config.attestation_file.clone() });
+    // 1. A member that was attested had both keys: others may rely on them.
+    if let Some((key, _)) = missing.first()
+        && exists(&config.attestation_file)?
+    {
+        return Err(InitError::KeysLost { attestation: config.attestation_file.clone(), key: (*key).clone() });
     }
-    if !exists(&config.passphrase_file)? {
+    // 2. The passphrase, unless a key is sealed already: under a new one it would not open. A crash from here on leaves
+    //    files that `--if-absent` goes on from; nobody has seen a public key yet.
+    if missing.len() == keys.len() && !exists(&config.passphrase_file)? {
         create_passphrase_file(&config.passphrase_file)?;
     }
-    let identity_key = key(&config.identity_key_file, Role::VaultIdentity, &config.passphrase_file)?;
-    let session_key = key(&config.session_key_file, Role::VaultSession, &config.passphrase_file)?;
-    Ok(InitReport {
-        created: !complete,
-        identity_key: identity_key.public_key,
-        session_key: session_key.public_key,
-    })
-}
-
-/// The key at `path`, made if it is not there.
-fn key(path: &Path, role: Role, passphrase_file: &Path) -> Result<PublicKeyInfo, InitError> {
-    if !exists(path)? {
-        return Ok(KeyFile::create(path, role, passphrase_file)?);
+    // 3. The keys, each durable when it is made.
+    for (path, role) in missing {
+        KeyFile::create(path, role, &config.passphrase_file)?;
     }
-    let found = KeyFile::public(path)?;
-    if found.role != role {
-        return Err(InitError::WrongRole { path: path.to_owned(), expected: role, found: found.role });
-    }
-    Ok(found)
+    // 4. Only keys that open are announced.
+    let MemberKeys { identity_key, session_key, identity: _ } = MemberKeys::open(config)?;
+    Ok(PublicKeys { identity: identity_key, session: session_key })
 }
 
 /// Serves until `shutdown` completes; requests that run then have 10 s to end.
@@ -166,21 +155,40 @@ pub async fn serve(
     on_ready: impl FnOnce(SocketAddr),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    // Nothing is served yet, so nobody minds that this blocks.
-    let software = software::running()?;
-    let member = Arc::new(VaultMember::open(&config, software)?);
-    let identity = member.identity();
-    tracing::info!(fleet = %identity.fleet_id, member = %identity.member_id, software = %identity.software.sha256, "member");
-    match member.attested_software() {
-        None => tracing::warn!("no vendor has endorsed this member"),
-        Some(attested) if attested == identity.software.sha256 => {}
-        Some(attested) => tracing::warn!(%attested, "another executable was endorsed than the one that runs"),
-    }
+    let keys = MemberKeys::open(&config)?;
+    let identity = MemberIdentity {
+        origin: config.origin,
+        fleet_id: config.fleet_id,
+        member_id: config.member_id,
+        failure_domain: config.failure_domain,
+        identity_key: keys.identity_key,
+        session_key: keys.session_key,
+        software: measure::running_software()?,
+    };
+    tracing::info!(
+        member = %identity.member_id,
+        fleet = %identity.fleet_id,
+        software = %identity.software.sha256,
+        "member"
+    );
+    let store = AttestationFile::new(config.attestation_file);
+    let member = Member::open(identity, config.vendor_keys, keys.identity, store)?;
+    announce_attestation(&member);
     let listener = listen(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Server)?;
     tracing::info!(%address, "listens");
     on_ready(address);
-    run(listener, http::router(member), shutdown).await
+    run(listener, http::router(Arc::new(member), Attesting::at(address)), shutdown).await
+}
+
+fn announce_attestation(member: &Member<AttestationFile>) {
+    match (member.attestation(), member.is_attested()) {
+        (Some(attestation), true) => tracing::info!(%attestation, "attested"),
+        (Some(attestation), false) => {
+            tracing::warn!(%attestation, "the stored attestation is for another executable than the one that runs");
+        }
+        (None, _) => tracing::info!("not attested yet"),
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -192,8 +200,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 
 async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async {
+    let server = axum::serve(listener, router).with_graceful_shutdown(async {
         // Completes when `stop` is dropped.
         let _ = stopped.await;
     });
@@ -219,6 +226,3 @@ fn exists(path: &Path) -> Result<bool, InitError> {
         Err(source) => Err(InitError::Io { path: path.to_owned(), source }),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,8 @@
 //! What a person sees: marks, tables, colours where the stream is a terminal, plain text where it is piped.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::presets;
+use comfy_table::{ContentArrangement, Table};
 
 const GREEN: Style = AnsiColor::Green.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -75,7 +76,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) {
 
 fn plain_table() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 

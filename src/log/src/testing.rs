@@ -1,6 +1,7 @@
 //! What the tests of this crate share: keys from small numbers, a whole authority in memory, ports that are in memory,
 //! and ports that fail on demand.
 
+pub(crate) mod audit;
 pub(crate) mod faulty;
 pub(crate) mod keys;
 pub(crate) mod ports;

@@ -26,6 +26,11 @@ impl MemoryLedger {
         self.0.lock().unwrap()
     }
 
+    /// Puts a row there that nobody committed.
+    pub(crate) fn put_row(&self, row: RowRecord) {
+        self.kept().rows.insert(row.epoch, row);
+    }
+
     fn add_row(&self, row: &NewRow) -> Result<LedgerRow, CommitRowError> {
         let mut kept = self.kept();
         let (epoch, newest) = (row.epoch, kept.rows.keys().next_back().copied());

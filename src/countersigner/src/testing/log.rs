@@ -8,7 +8,7 @@ use countermark_bundle::certificate::{Certificate, CertificateMessage};
 use countermark_bundle::entry::{
     CertifiedStatement, Decision, Entry, POLICY_CHANGE_TYPE, PolicyChange, REVOCATION_TYPE, Revocation,
 };
-use countermark_bundle::identity::{Digest, Namespace, Side};
+use countermark_bundle::identity::{Digest, Namespace, Side, Timestamp};
 use countermark_bundle::namespace_state::NamespaceState;
 use countermark_bundle::statement::Statement;
 use countermark_bundle::to_sign;
@@ -23,8 +23,8 @@ use countermark_tlog::tile::TileCoord;
 use countermark_tlog::tree::NodeCoord;
 use tokio::sync::Notify;
 
-use super::{AUDIENCE, ISSUER, Keys, NOW, ORIGIN, at, epoch, index, name, origin, size, trust, vkey};
-use crate::ports::{LogReader, LogSubmitter, PortFuture, ReadError, Resource, SubmitError, UntrustedAnswer};
+use super::{AUDIENCE, ISSUER, Keys, NOW, ORIGIN, TestClock, at, epoch, index, name, origin, size, trust, vkey};
+use crate::ports::{Clock, LogReader, LogSubmitter, PortFuture, ReadError, Resource, SubmitError, UntrustedAnswer};
 
 /// How the log answers the next submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub(crate) enum Answer {
 #[derive(Clone)]
 pub(crate) struct FakeLog {
     log: Arc<Mutex<Log>>,
+    clock: TestClock,
     /// Told when a submission hangs.
     pub(crate) hung: Arc<Notify>,
 }
@@ -75,7 +76,7 @@ enum Bundles {
 
 impl FakeLog {
     /// A log that holds its policy and nothing else.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: &TestClock) -> Self {
         let log = Log {
             state: NamespaceState::new(&trust()).unwrap(),
             entries: Vec::new(),
@@ -88,7 +89,7 @@ impl FakeLog {
             unreachable: false,
             reads: 0,
         };
-        let log = Self { log: Arc::new(Mutex::new(log)), hung: Arc::default() };
+        let log = Self { log: Arc::new(Mutex::new(log)), clock: clock.clone(), hung: Arc::default() };
         log.push(&policy_change());
         log.publish(NOW);
         log
@@ -100,7 +101,7 @@ impl FakeLog {
 
     /// Another log with the same past.
     pub(crate) fn fork(&self) -> Self {
-        Self { log: Arc::new(Mutex::new(self.log().clone())), hung: Arc::default() }
+        Self { log: Arc::new(Mutex::new(self.log().clone())), clock: self.clock.clone(), hung: Arc::default() }
     }
 
     /// Shows the other log's face from now on.
@@ -245,7 +246,7 @@ impl FakeLog {
     }
 
     async fn answer(&self, bytes: &[u8], token: &str) -> Result<UntrustedAnswer, SubmitError> {
-        check_token(token);
+        check_token(token, self.clock.now());
         let answer = self.log().answers.pop_front();
         let published = |index_of: u64| UntrustedAnswer::Published { index: index(index_of), size: size(self.size()) };
         match answer {
@@ -269,9 +270,9 @@ impl FakeLog {
     }
 }
 
-fn check_token(token: &str) {
+fn check_token(token: &str, now: Timestamp) {
     let key = TokenKey { issuer: Issuer::new(ISSUER).unwrap(), key: Keys::token_issuer().public().clone() };
-    let claims = KeySet::new(vec![key]).unwrap().verify(token, &Audience::new(AUDIENCE).unwrap(), at(NOW)).unwrap();
+    let claims = KeySet::new(vec![key]).unwrap().verify(token, &Audience::new(AUDIENCE).unwrap(), now).unwrap();
     assert!(claims.allow(&Namespace::parse("backup").unwrap(), Scope::Entries));
     assert!(!claims.allow(&Namespace::parse("backup").unwrap(), Scope::Statements));
 }

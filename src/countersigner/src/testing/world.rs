@@ -213,10 +213,11 @@ pub(crate) struct World {
 impl World {
     /// A log with its policy entry alone, and an empty ledger.
     pub(crate) fn new() -> Self {
+        let clock = TestClock::at(NOW);
         Self {
-            log: FakeLog::new(),
+            log: FakeLog::new(&clock),
             ledger: FaultyLedger::default(),
-            clock: TestClock::at(NOW),
+            clock,
             signatures: Signatures::default(),
         }
     }

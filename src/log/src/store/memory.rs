@@ -49,6 +49,11 @@ impl MemoryStore {
         Self { logs: Mutex::new(self.logs.lock().unwrap().clone()) }
     }
 
+    /// Puts a snapshot back in place.
+    pub(crate) fn restore(&self, snapshot: Self) {
+        *self.logs.lock().unwrap() = snapshot.logs.into_inner().unwrap();
+    }
+
     /// Every head ever signed, oldest first.
     pub(crate) fn heads(&self, origin: &Origin) -> Vec<StoredHead> {
         self.read(origin, |log| log.heads.clone()).unwrap_or_default()

@@ -7,12 +7,14 @@ use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::hash::LeafHash;
 use countermark_tlog::size::LeafIndex;
 use countermark_tlog::tile::TileCoord;
+use tokio::sync::watch;
 
 use crate::ports::{
     CommitError, CreateNamespaceError, HeadRegister, PortFault, PortFuture, PortName, RegisterError, Store, StoredHead,
     StoredPublication, TakeWriterError, TileBytes, UntrustedWitnessAnswer, WitnessClient, WitnessEndpoint,
     WitnessError, WriterEpoch, WriterId, WriterTaken,
 };
+use crate::sequencer::Ports;
 use crate::stage::SignedBatch;
 
 /// A call of a port.
@@ -66,6 +68,8 @@ pub(crate) enum Form {
 pub(crate) struct Faults {
     armed: Mutex<Vec<(Call, Form)>>,
     struck: Mutex<Vec<Call>>,
+    held: watch::Sender<Option<Call>>,
+    waiting: watch::Sender<usize>,
 }
 
 impl Faults {
@@ -82,6 +86,29 @@ impl Faults {
     /// The calls that did fail.
     pub(crate) fn struck(&self) -> Vec<Call> {
         self.struck.lock().unwrap().clone()
+    }
+
+    /// Every such call waits until [`Faults::release`].
+    pub(crate) fn hold(&self, call: Call) {
+        self.held.send_replace(Some(call));
+    }
+
+    /// Lets the calls go on that were held.
+    pub(crate) fn release(&self) {
+        self.held.send_replace(None);
+    }
+
+    /// Waits until so many calls have been held, in all.
+    pub(crate) async fn until_held(&self, calls: usize) {
+        self.waiting.subscribe().wait_for(|waiting| *waiting >= calls).await.unwrap();
+    }
+
+    async fn pass(&self, call: Call) {
+        let mut held = self.held.subscribe();
+        if *held.borrow() == Some(call) {
+            self.waiting.send_modify(|waiting| *waiting += 1);
+            held.wait_for(|held| *held != Some(call)).await.unwrap();
+        }
     }
 
     fn strikes(&self, call: Call) -> Option<Form> {
@@ -104,6 +131,16 @@ fn lost() -> WitnessError {
     WitnessError::Unreachable { source: Box::new(Wanted) }
 }
 
+/// The ports of `ports`, failing when `faults` say so.
+pub(crate) fn faulty(ports: Ports, faults: &Arc<Faults>) -> Ports {
+    Ports {
+        store: Arc::new(Faulty { faults: Arc::clone(faults), inner: ports.store }),
+        register: Arc::new(Faulty { faults: Arc::clone(faults), inner: ports.register }),
+        witnesses: Arc::new(Faulty { faults: Arc::clone(faults), inner: ports.witnesses }),
+        clock: ports.clock,
+    }
+}
+
 /// A port that fails when its faults say so.
 pub(crate) struct Faulty<P: ?Sized> {
     pub(crate) faults: Arc<Faults>,
@@ -117,6 +154,7 @@ impl<P: ?Sized> Faulty<P> {
         real: impl Future<Output = Result<T, E>>,
         error: impl FnOnce() -> E,
     ) -> Result<T, E> {
+        self.faults.pass(call).await;
         match self.faults.strikes(call) {
             None => real.await,
             Some(Form::NotDone) => Err(error()),

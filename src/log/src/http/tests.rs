@@ -1,0 +1,10 @@
+//! The whole surface over a real sequencer, a real SQLite file and witnesses in memory; requests never touch a socket.
+
+mod audits;
+mod bench;
+mod reading;
+mod submitting;
+mod tiling;
+mod tokens;
+
+use bench::{Answer, Bench};

@@ -1,0 +1,166 @@
+//! Submissions: what is taken, what comes back, and what is refused.
+
+use std::time::Duration;
+
+use countermark_bundle::identity::{Digest, Side};
+use countermark_bundle::statement::Statement;
+use countermark_tlog::hash::leaf_hash;
+use serde_json::{Value, json};
+
+use super::Bench;
+use crate::http::submissions::STATEMENT_BODY_MAX;
+
+const ENTRIES: &str = "/v1/backup/entries";
+const STATEMENTS: &str = "/v1/backup/statements";
+
+#[tokio::test]
+async fn a_statement_is_certified_and_a_repeated_one_gets_the_same_index() {
+    let bench = Bench::new().await;
+    let statement = bench.world.statement(1, None);
+    let first = bench.submit(STATEMENTS, bench.statement_body(&statement)).await;
+    assert_eq!((first.status, first.header("cache-control")), (200, "no-store"));
+    let first = first.json();
+    let entry = bench.get("/v1/backup/entries/2").await.body;
+    assert_eq!((&first["index"], &first["duplicate"]), (&json!(2), &json!(false)));
+    assert_eq!((&first["level"], &first["size"]), (&json!("published"), &json!(3)));
+    assert_eq!(first["leaf_hash"], json!(hex::encode(leaf_hash(&entry).0.0)));
+    let again = bench.submit(STATEMENTS, bench.statement_body(&statement)).await.json();
+    for field in ["index", "leaf_hash", "identity", "level", "size"] {
+        assert_eq!(again[field], first[field], "{field}");
+    }
+    assert_eq!(again["duplicate"], true);
+    assert_eq!(bench.handle.published().unwrap().size.get(), 3);
+}
+
+#[tokio::test]
+async fn every_level_can_be_waited_for() {
+    let bench = Bench::new().await;
+    for (number, level) in [(1, "committed"), (2, "witnessed"), (3, "published")] {
+        let path = format!("{ENTRIES}?wait={level}");
+        let answer = bench.submit(&path, bench.world.evidence(number).write()).await;
+        assert_eq!((answer.status, &answer.json()["level"]), (200, &json!(level)));
+    }
+    let answer = bench.submit(&format!("{ENTRIES}?wait=soon"), "").await;
+    assert_eq!(answer.problem(), "malformed-parameter");
+    let answer = bench.submit(&format!("{ENTRIES}?level=published"), "").await;
+    assert_eq!(answer.problem(), "unknown-parameter");
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_after_the_commit_is_answered_with_the_place_so_far() {
+    let bench = Bench::unpublished(Duration::from_millis(50)).await;
+    let answer = bench.submit(ENTRIES, bench.world.evidence(1).write()).await;
+    assert_eq!((answer.status, answer.header("location")), (202, "/v1/backup/receipts/1"));
+    assert_eq!((&answer.json()["index"], &answer.json()["level"]), (&json!(1), &json!("committed")));
+    let again = bench.submit(&format!("{ENTRIES}?wait=committed"), bench.world.evidence(1).write()).await;
+    assert_eq!((again.status, &again.json()["index"]), (200, &json!(1)));
+}
+
+#[tokio::test]
+async fn a_deadline_that_passes_before_the_commit_promises_nothing() {
+    let bench = Bench::new().await.reopened(true, Duration::ZERO).await;
+    let answer = bench.submit(ENTRIES, bench.world.evidence(1).write()).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "not-committed-in-time"));
+    assert_eq!(answer.header("retry-after"), "1");
+}
+
+#[tokio::test]
+async fn a_statement_that_does_not_follow_is_a_conflict_that_says_what_would() {
+    let bench = Bench::new().await;
+    let digest = bench.certify(1, None).await;
+    let check = async |statement: Statement, name: &str| {
+        let answer = bench.submit(STATEMENTS, bench.statement_body(&statement)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (409, name));
+        let document = answer.problem_document();
+        assert_eq!((&document["next_epoch"], &document["previous"]), (&json!(2), &json!(digest)));
+    };
+    check(bench.world.statement(3, Some(digest)), "epoch").await;
+    check(bench.world.statement(2, Some(Digest::of(b"another"))), "chain").await;
+    bench.certify(2, Some(digest)).await;
+}
+
+#[tokio::test]
+async fn a_statement_that_the_rules_or_the_policy_do_not_permit_is_refused_by_name() {
+    let bench = Bench::new().await;
+    let statement = bench.world.statement(1, None);
+    let body = |change: &dyn Fn(&mut Value)| {
+        let mut body = serde_json::from_slice(&bench.statement_body(&statement)).unwrap();
+        change(&mut body);
+        body.to_string()
+    };
+    let check = async |body: String, status: u16, name: &str| {
+        let answer = bench.submit(STATEMENTS, body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, name), "{answer:?}");
+        answer.problem_document()
+    };
+    check("{}".to_owned(), 400, "malformed-submission").await;
+    check("not JSON".to_owned(), 400, "malformed-submission").await;
+    check(body(&|body| body["extra"] = json!(1)), 400, "malformed-submission").await;
+    check(body(&|body| body["statement"] = json!("e30")), 400, "malformed-submission").await;
+    check(body(&|body| body["attestations"] = json!(["?"])), 400, "malformed-submission").await;
+    check(body(&|body| body["statement"] = json!("e30=")), 400, "malformed-statement").await;
+    check(body(&|body| body["approvals"] = json!([])), 422, "approval").await;
+    check(body(&|body| body["attestations"] = json!(["e30="])), 422, "attestation").await;
+    let refusal = check(body(&|body| body["attestations"] = json!([])), 422, "policy").await;
+    assert!(refusal["rules"].as_array().is_some_and(|rules| !rules.is_empty()), "{refusal}");
+    assert_eq!(refusal["rules"].as_array().unwrap().len(), refusal["reasons"].as_array().unwrap().len());
+    assert_eq!(bench.submit(STATEMENTS, body(&|_| ())).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_entry_that_breaks_a_rule_is_refused_by_name() {
+    let bench = Bench::new().await;
+    let digest = bench.certify(1, None).await;
+    let (world, state) = (&bench.world, bench.handle.published().unwrap().state.clone());
+    let check = async |body: Vec<u8>, status: u16, name: &str| {
+        let answer = bench.submit(ENTRIES, body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (status, name));
+        answer.problem_document()
+    };
+    check(b"{}".to_vec(), 400, "malformed-entry").await;
+    check(vec![], 400, "malformed-entry").await;
+    let certified = bench.get("/v1/backup/entries/2").await.body;
+    check(certified, 422, "entry-type").await;
+    let activation = String::from_utf8(world.activation(&state, 1).write()).unwrap();
+    check(activation.replace("log.example/backup", "log.example/other").into_bytes(), 422, "other-log").await;
+    check(activation.replace(&digest.to_hex(), &"ab".repeat(32)).into_bytes(), 422, "not-certified").await;
+    let renewal = activation.replace("\"renewal\":0", "\"renewal\":7").into_bytes();
+    assert_eq!(check(renewal, 409, "renewal").await["next_renewal"], 0);
+    let policy = world.policy_change(7, Digest::of(b"policy")).write();
+    assert_eq!(check(policy, 409, "policy-serial").await["next_serial"], 2);
+    let revocation = String::from_utf8(world.revocation(Side::Operator, &[1]).write()).unwrap();
+    check(revocation.replace("drill", "thrill").into_bytes(), 422, "signature").await;
+    bench.activate(1).await;
+    let state = bench.handle.published().unwrap().state.clone();
+    check(world.activation(&state, 1).write(), 409, "renewal-too-early").await;
+}
+
+#[tokio::test]
+async fn a_policy_that_the_log_announced_and_the_server_has_not_loaded_stops_certification() {
+    let bench = Bench::new().await;
+    let change = bench.world.policy_change(2, Digest::of(b"another policy")).write();
+    assert_eq!(bench.submit(ENTRIES, change).await.status, 200);
+    let body = bench.statement_body(&bench.world.statement(1, None));
+    let answer = bench.submit(STATEMENTS, body).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "policy-not-in-force"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_and_the_largest_is_read() {
+    let bench = Bench::new().await;
+    for (path, max) in [(ENTRIES, 65_535), (STATEMENTS, STATEMENT_BODY_MAX)] {
+        let answer = bench.submit(path, vec![b' '; max + 1]).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (413, "body-too-large"), "{path}");
+        let answer = bench.submit(path, vec![b' '; max]).await;
+        assert_eq!(answer.status, 400, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_has_stopped_says_so() {
+    let bench = Bench::new().await;
+    bench.handle.shutdown().await;
+    let answer = bench.submit(ENTRIES, bench.world.evidence(1).write()).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "stopped"));
+    assert_eq!(bench.get("/v1/backup/status").await.json()["state"], "stopped");
+}

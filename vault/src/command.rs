@@ -1,0 +1,208 @@
+//! The verbs of the command line, for `countermark-vault` and for `countermark vault`.
+//!
+//! Standard output carries only what a caller reads: the public keys of `init`, the ready line of `serve`, what
+//! `endorse` attested. Everything else goes to the log.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+use countermark_bundle::ExitClass;
+use countermark_bundle::identity::{Digest, Timestamp};
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::config::{Config, ConfigError};
+use crate::endorse::{EndorseError, Endorsement, endorse};
+use crate::service::{Existing, InitError, ServeError, init, serve};
+
+/// What a member, or its vendor, is told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the keys of a new member, and the passphrase file unless there is one
+    Init(InitArgs),
+    /// Serve until interrupted
+    Serve(ServeArgs),
+    /// As the vendor: attest a member's keys and the executable it runs
+    Endorse(EndorseArgs),
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Keep keys that exist instead of refusing, and make what is missing
+    #[arg(long)]
+    pub if_absent: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// End when standard input ends, so that no child outlives its parent
+    #[arg(long)]
+    pub exit_with_stdin: bool,
+}
+
+/// Arguments of `endorse`.
+#[derive(Debug, Args)]
+pub struct EndorseArgs {
+    /// The member's address, as `http://127.0.0.1:7316`
+    #[arg(long, value_name = "URL")]
+    pub member: String,
+    /// The vendor's key
+    #[arg(long, value_name = "FILE")]
+    pub vendor_key_file: PathBuf,
+    /// What opens the vendor's key
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: PathBuf,
+    /// SHA-256 of the executable that is endorsed; a member that runs another one is refused
+    #[arg(long, value_name = "HEX", value_parser = digest)]
+    pub software_sha256: Digest,
+}
+
+fn digest(text: &str) -> Result<Digest, &'static str> {
+    Digest::from_hex(text).ok_or("expected 64 lower-case hex digits")
+}
+
+/// Why a verb failed.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The configuration was refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `init` failed.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// `serve` failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// `endorse` failed.
+    #[error(transparent)]
+    Endorse(#[from] EndorseError),
+    /// The system's clock is before 1970 or after 9999.
+    #[error("the system's clock shows no time that an attestation can bear")]
+    Clock,
+    /// Signals cannot be awaited, or standard input not watched.
+    #[error("cannot watch for the end")]
+    Watch(#[source] io::Error),
+    /// Standard output is closed.
+    #[error("cannot write to standard output")]
+    Stdout(#[source] io::Error),
+}
+
+impl CommandError {
+    /// The exit code of the process: 2 for a configuration that was refused, that of [`EndorseError::class`] for a
+    /// member that was not attested, 1 for everything else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let class = match self {
+            Self::Config(_) => ExitClass::Usage,
+            Self::Endorse(error) => error.class(),
+            Self::Init(_) | Self::Serve(_) | Self::Clock | Self::Watch(_) | Self::Stdout(_) => ExitClass::OurFault,
+        };
+        class.code()
+    }
+}
+
+/// Does what `command` says.
+pub async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Init(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let existing = if arguments.if_absent { Existing::Keep } else { Existing::Refuse };
+            let keys = init(&config, existing)?;
+            print_line(&format!(
+                "{}: identity key {}, session key {}",
+                config.member_id,
+                keys.identity.key_id(),
+                keys.session.key_id()
+            ))
+        }
+        Command::Serve(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let end = end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
+            Ok(serve(config, announce, end).await?)
+        }
+        Command::Endorse(arguments) => {
+            let endorsed = endorse(&Endorsement {
+                member: arguments.member,
+                vendor_key_file: arguments.vendor_key_file,
+                passphrase_file: arguments.passphrase_file,
+                software_sha256: arguments.software_sha256,
+                now: now()?,
+            })
+            .await?;
+            print_line(&format!(
+                "{} of {} is attested: executable {}, by vendor key {}",
+                endorsed.body.member_id, endorsed.body.fleet_id, endorsed.body.software_sha256, endorsed.vendor_key_id
+            ))
+        }
+    }
+}
+
+fn now() -> Result<Timestamp, CommandError> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(|_| CommandError::Clock)?;
+    Timestamp::from_unix(since.as_secs()).ok_or(CommandError::Clock)
+}
+
+/// Prints the one line that a parent process waits for.
+fn announce(address: SocketAddr) {
+    let line = format!(r#"{{"ready":true,"address":"{address}"}}"#);
+    if let Err(error) = print_line(&line) {
+        // Nobody listens; the service is none the worse.
+        tracing::warn!(%error, "the ready line was not read");
+    }
+}
+
+fn print_line(line: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(CommandError::Stdout)
+}
+
+/// Completes at SIGTERM, at Ctrl-C, and at the end of standard input where that was asked for.
+///
+/// The signals are caught from this call on, not from the first poll.
+fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stdin = exit_with_stdin.then(watch_stdin).transpose()?;
+    Ok(async move {
+        let stdin_ended = async {
+            match stdin {
+                Some(ended) => {
+                    // An error means that the watcher is gone, which it is only at the end.
+                    let _ = ended.await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("ends: SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("ends: Ctrl-C"),
+            () = stdin_ended => tracing::info!("ends: standard input has ended"),
+        }
+    })
+}
+
+/// Reads standard input to its end on a thread of its own.
+///
+/// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
+fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new().name("stdin-watch".to_owned()).spawn(move || {
+        // An unreadable standard input has ended too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // The receiver is gone when the service ended first.
+        let _ = ended.send(());
+    })?;
+    Ok(end)
+}
