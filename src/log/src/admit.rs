@@ -245,6 +245,3 @@ fn refuse_statement(violation: RuleViolation, state: &NamespaceState) -> SubmitE
 const fn fault(reason: SubmitFault) -> SubmitError {
     SubmitError::Fault { reason }
 }
-
-#[cfg(test)]
-mod tests;

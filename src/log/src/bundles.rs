@@ -165,3 +165,6 @@ async fn record(handle: &NamespaceHandle, published: &Published, index: LeafInde
         .map_err(|source| unproven(Some(source)))?;
     Ok(Record::new(index, entry.to_vec(), &path, None))
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,7 +141,7 @@ async fn what_a_member_says_to_a_terminal_is_one_plain_line() {
     let says = r#"{"detail":"no\u001b[31m\nway"}"#;
     let router = Router::new()
         .route("/v1/member", get(async || report))
-        .route("/v1/attestation", put(async || (StatusCode::FORBIDDEN, says)));
+        .route("/v1/attestation", put(async move || (StatusCode::FORBIDDEN, says)));
     let refused = vendor.endorse(&serve(router).await, software().sha256).await.unwrap_err();
     assert_eq!(refused.to_string(), "the member refused the attestation (403): no[31mway");
 }

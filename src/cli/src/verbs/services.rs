@@ -51,7 +51,7 @@ pub async fn countersigner(command: countermark_countersigner::command::Command)
 /// `countermark vault …`
 pub async fn vault(command: countermark_vault::command::Command) -> anyhow::Result<()> {
     countermark_vault::command::run(command).await.map_err(|error| {
-        let code = error.exit_class().code();
+        let code = error.exit_code();
         with_code(error, code)
     })
 }

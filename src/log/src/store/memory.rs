@@ -69,12 +69,22 @@ impl MemoryStore {
                 bytes[0] ^= 1;
                 log.entries[index].bytes = bytes.into();
             }
+            Flip::EntrySpace(index) => {
+                let mut bytes = log.entries[index].bytes.to_vec();
+                bytes.push(b' ');
+                log.entries[index].bytes = bytes.into();
+            }
             Flip::PartialTile => log.partial_tiles.first_entry().unwrap().get_mut().1[0] ^= 1,
             Flip::Checkpoint => *log.heads.last_mut().unwrap().checkpoint.last_mut().unwrap() ^= 1,
             Flip::Size => log.heads.last_mut().unwrap().size = TreeSize::new(77).unwrap(),
             Flip::Root => log.heads.last_mut().unwrap().root.0.0[0] ^= 1,
             Flip::LostEntry => {
                 log.entries.pop();
+            }
+            Flip::ExtraEntry(bytes) => {
+                let mut extra = log.entries.last().unwrap().clone();
+                extra.bytes = bytes.into();
+                log.entries.push(extra);
             }
             Flip::Publication => *log.publication.as_mut().unwrap().note.last_mut().unwrap() ^= 1,
         }
@@ -105,9 +115,11 @@ impl MemoryStore {
 }
 
 /// What a broken disk changes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Flip {
     Entry(usize),
+    EntrySpace(usize),
+    ExtraEntry(Vec<u8>),
     PartialTile,
     Checkpoint,
     Size,

@@ -11,7 +11,7 @@ use countermark_bundle::entry::{
     Activation, EVIDENCE_TYPE, Entry, Evidence, POLICY_CHANGE_TYPE, PolicyChange, REVOCATION_TYPE, Revocation,
 };
 use countermark_bundle::evidence::{CheckedBy, Item, MANIFEST_TYPE, Manifest};
-use countermark_bundle::identity::{Digest, Epoch, Name, Namespace, Side, Timestamp};
+use countermark_bundle::identity::{Digest, Epoch, Name, Side, Timestamp};
 use countermark_bundle::key::PublicKey;
 use countermark_bundle::namespace_state::NamespaceState;
 use countermark_bundle::statement::{
@@ -114,7 +114,7 @@ impl World {
     pub(crate) fn settings(&self) -> NamespaceSettings {
         NamespaceSettings {
             origin: self.origin(),
-            namespace: Namespace::parse("backup").unwrap(),
+            namespace: self.trust.namespace(),
             trust: self.trust.clone(),
             log_signer: Box::new(self.log.clone()),
             certificate_signer: Box::new(self.certificate.clone()),

@@ -257,18 +257,6 @@ async fn a_bundle_carries_the_whole_tail_until_a_renewal_is_needed() {
 }
 
 #[tokio::test]
-async fn a_recosigned_head_makes_another_bundle() {
-    let bench = Bench::new().await;
-    bench.certify(1, None).await;
-    bench.activate(1).await;
-    let before = bench.get("/v1/backup/bundles/newest").await.body;
-    assert_eq!(before, bench.get("/v1/backup/bundles/newest").await.body);
-    bench.world.clock.set(NOW + 4_000);
-    bench.publish_evidence(5).await;
-    assert_ne!(before, bench.get("/v1/backup/bundles/newest").await.body);
-}
-
-#[tokio::test]
 async fn a_revoked_epoch_is_still_bundled_and_says_that_it_is_revoked() {
     let bench = Bench::new().await;
     bench.certify(1, None).await;
