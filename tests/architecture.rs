@@ -92,9 +92,9 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 fn is_test(path: &Path) -> bool {
     path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "testing" | "testkit")))
-        || path.file_stem().is_some_and(|stem| {
-            matches!(stem.to_str(), Some("tests" | "testing" | "testkit" | "sample_tree"))
-        })
+        || path
+            .file_stem()
+            .is_some_and(|stem| matches!(stem.to_str(), Some("tests" | "testing" | "testkit" | "sample_tree")))
 }
 
 /// The part of a file before its test module: production code.
@@ -114,12 +114,17 @@ fn every_crate_imports_only_what_it_may() {
                 assert!(allowed.contains(&dependency.as_str()), "{name} may not depend on {dependency}");
             }
         }
-        let forbidden: Vec<String> =
-            known.iter().filter(|other| **other != name && !allowed.contains(other)).map(|n| n.replace('-', "_")).collect();
+        let forbidden: Vec<String> = known
+            .iter()
+            .filter(|other| **other != name && !allowed.contains(other))
+            .map(|n| n.replace('-', "_"))
+            .collect();
         for path in sources(&root().join(folder).join("src")).iter().filter(|path| !is_test(path)) {
             let text = production(path);
             for other in &forbidden {
-                let used = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("{other}::")));
+                let used = text
+                    .lines()
+                    .any(|line| !line.trim_start().starts_with("//") && line.contains(&format!("{other}::")));
                 assert!(!used, "{} uses {other}", path.display());
             }
         }
@@ -144,7 +149,14 @@ fn the_workspace_holds_exactly_these_crates() {
 #[test]
 fn pure_crates_do_nothing_by_themselves() {
     const FORBIDDEN: [&str; 9] = [
-        "std::fs", "std::net", "std::time::SystemTime", "std::time::Instant", "std::env", "tokio::", "async fn", "rand::",
+        "std::fs",
+        "std::net",
+        "std::time::SystemTime",
+        "std::time::Instant",
+        "std::env",
+        "tokio::",
+        "async fn",
+        "rand::",
         "getrandom",
     ];
     for folder in PURE {
@@ -158,7 +170,10 @@ fn pure_crates_do_nothing_by_themselves() {
             }
         }
         for dependency in dependencies(&manifest(folder), "dependencies") {
-            assert!(!matches!(dependency.as_str(), "tokio" | "reqwest" | "axum" | "sqlx" | "getrandom"), "{folder}: {dependency}");
+            assert!(
+                !matches!(dependency.as_str(), "tokio" | "reqwest" | "axum" | "sqlx" | "getrandom"),
+                "{folder}: {dependency}"
+            );
         }
     }
 }
@@ -200,7 +215,9 @@ fn cargo_tree(packages: &[&str]) -> BTreeSet<String> {
 #[test]
 fn a_witness_stays_a_small_program() {
     let tree = cargo_tree(&["-p", "countermark-witness"]);
-    for forbidden in ["sqlx-postgres", "openraft", "cedar-policy", "opaque-ke", "reqwest", "countermark-log", "countermark-vault"] {
+    for forbidden in
+        ["sqlx-postgres", "openraft", "cedar-policy", "opaque-ke", "reqwest", "countermark-log", "countermark-vault"]
+    {
         assert!(!tree.contains(forbidden), "the witness depends on {forbidden}");
     }
 }

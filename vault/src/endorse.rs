@@ -21,7 +21,7 @@ use thiserror::Error;
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for a whole answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The most bytes of an answer that is not a report: 16 KiB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// The most characters of a problem's texts that are kept.

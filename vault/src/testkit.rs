@@ -71,14 +71,14 @@ pub(crate) struct TestSigner {
 
 impl TestSigner {
     pub(crate) fn boxed(seed: u8) -> Box<dyn Signer> {
-        Self::new(seed, false)
+        Self::make(seed, false)
     }
 
     pub(crate) fn failing(seed: u8) -> Box<dyn Signer> {
-        Self::new(seed, true)
+        Self::make(seed, true)
     }
 
-    fn new(seed: u8, fails: bool) -> Box<dyn Signer> {
+    fn make(seed: u8, fails: bool) -> Box<dyn Signer> {
         let key = SigningKey::from_bytes(&[seed; 32]);
         let public = key.verifying_key().as_bytes().to_vec();
         Box::new(Self { key, public, fails })

@@ -14,6 +14,13 @@ CREATE TABLE log (
     size         INTEGER NOT NULL CHECK (size >= created_size)
 ) STRICT;
 
+-- INSERT OR REPLACE deletes without firing a delete trigger; these triggers refuse it.
+CREATE TRIGGER log_is_never_replaced BEFORE INSERT ON log
+WHEN EXISTS (SELECT 1 FROM log WHERE log_id = NEW.log_id OR origin = NEW.origin)
+BEGIN
+    SELECT RAISE(ABORT, 'a log is never replaced');
+END;
+
 CREATE TRIGGER log_never_goes_back BEFORE UPDATE ON log
 WHEN NEW.log_id <> OLD.log_id
   OR NEW.origin <> OLD.origin
@@ -41,6 +48,13 @@ CREATE TABLE entry (
     UNIQUE (log_id, leaf_hash)
 ) STRICT;
 
+CREATE TRIGGER entry_is_never_replaced BEFORE INSERT ON entry
+WHEN EXISTS (SELECT 1 FROM entry WHERE log_id = NEW.log_id
+             AND (leaf_index = NEW.leaf_index OR identity = NEW.identity OR leaf_hash = NEW.leaf_hash))
+BEGIN
+    SELECT RAISE(ABORT, 'an entry is never replaced');
+END;
+
 CREATE TRIGGER entry_is_never_changed BEFORE UPDATE ON entry
 BEGIN
     SELECT RAISE(ABORT, 'an entry is never changed');
@@ -59,6 +73,13 @@ CREATE TABLE full_tile (
     hashes     BLOB    NOT NULL CHECK (length(hashes) = 8192),
     PRIMARY KEY (log_id, level, tile_index)
 ) STRICT;
+
+CREATE TRIGGER full_tile_is_never_replaced BEFORE INSERT ON full_tile
+WHEN EXISTS (SELECT 1 FROM full_tile
+             WHERE log_id = NEW.log_id AND level = NEW.level AND tile_index = NEW.tile_index)
+BEGIN
+    SELECT RAISE(ABORT, 'a full tile is never replaced');
+END;
 
 CREATE TRIGGER full_tile_is_never_changed BEFORE UPDATE ON full_tile
 BEGIN
@@ -87,6 +108,12 @@ CREATE TABLE signed_head (
     checkpoint BLOB    NOT NULL, -- the note: text, empty line, the log's signature line
     PRIMARY KEY (log_id, size)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER signed_head_is_never_replaced BEFORE INSERT ON signed_head
+WHEN EXISTS (SELECT 1 FROM signed_head WHERE log_id = NEW.log_id AND size >= NEW.size)
+BEGIN
+    SELECT RAISE(ABORT, 'signed heads rise');
+END;
 
 CREATE TRIGGER signed_head_is_never_changed BEFORE UPDATE ON signed_head
 BEGIN

@@ -40,6 +40,9 @@ use cross_check::ServedBundle;
 use replay::Replay;
 use stream::BundleStream;
 
+/// How often bundle and checkpoint are fetched again because the log grew between the two.
+const FETCH_ROUNDS_MAX: usize = 3;
+
 /// A head that was known before: the log must have it as its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownHead {
@@ -158,12 +161,7 @@ pub async fn audit(
     if trust.serial != 0 {
         return Err(AuditError::TrustSerial { found: trust.serial });
     }
-    // Before the checkpoint, so that the bundle's head is one that the replay comes past.
-    let served = match log {
-        Some(log) => Some(ServedBundle::fetch(log).await),
-        None => None,
-    };
-    let signed = fetch_unverified(&*tiles).await?;
+    let (served, signed) = fetch_beginning(log, &*tiles).await?;
     let head = signed.checkpoint();
     check_origin(trust, &signed)?;
     if served.as_ref().is_some_and(ServedBundle::rules_out_changes) {
@@ -210,6 +208,24 @@ pub async fn audit(
         (None, _) | (_, None) => report.not_asked(&CheckName::SERVED),
     }
     Ok(report.finish())
+}
+
+/// Fetches the newest bundle and then the checkpoint, so that the bundle's head is one that the replay comes past; again
+/// if the log grew between the two.
+async fn fetch_beginning(
+    log: Option<&LogReader>,
+    tiles: &dyn TileSource,
+) -> Result<(Option<ServedBundle>, SignedCheckpoint), HeadError> {
+    let Some(log) = log else { return Ok((None, fetch_unverified(tiles).await?)) };
+    let mut round = 1;
+    loop {
+        let (served, signed) = (ServedBundle::fetch(log).await, fetch_unverified(tiles).await?);
+        let same = served.head_size().is_none_or(|size| size == signed.checkpoint().size);
+        if same || round == FETCH_ROUNDS_MAX {
+            return Ok((Some(served), signed));
+        }
+        round += 1;
+    }
 }
 
 fn check_origin(trust: &TrustFile, signed: &SignedCheckpoint) -> Result<(), HeadError> {

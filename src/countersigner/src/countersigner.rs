@@ -147,7 +147,9 @@ pub enum TurnError {
         epoch: Epoch,
     },
     /// The log said that the activation is published, and under its own head it is not.
-    #[error("the log says that entry {index} of size {size} activates epoch {epoch}; under the verified head it does not")]
+    #[error(
+        "the log says that entry {index} of size {size} activates epoch {epoch}; under the verified head it does not"
+    )]
     NotThere {
         /// The epoch.
         epoch: Epoch,
@@ -216,8 +218,7 @@ impl Countersigner {
             return Err(StartError::LaterTrust { found: trust.serial });
         }
         let view = View::new(Replay::new(trust, settings.key.key_id())?);
-        let floor =
-            Checkpoint { origin: trust.origin.clone(), size: trust.floor.size, root: trust.floor.root };
+        let floor = Checkpoint { origin: trust.origin.clone(), size: trust.floor.size, root: trust.floor.root };
         let stopped = ports.ledger.fork().await?.map(|_| StopReason::ForkSeenBefore);
         if let Some(reason) = &stopped {
             alarm_stop(reason);
@@ -278,8 +279,7 @@ impl Countersigner {
             ledger.sightings().await?.into_iter().map(|seen| (seen.epoch, seen.counted_from)).collect();
         for (epoch, record) in self.view.replay().state().statements() {
             if !record.index.is_in(known) {
-                let counted_from =
-                    sightings.get(&epoch).copied().unwrap_or_else(|| record.certificate.time());
+                let counted_from = sightings.get(&epoch).copied().unwrap_or_else(|| record.certificate.time());
                 self.pending.insert(epoch, Pending { counted_from, receipt: None, waiting_until: None });
             }
         }

@@ -13,7 +13,9 @@ use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::ports::{LogReader, LogSubmitter, PortFuture, ProblemName, ReadError, Resource, SubmitError, UntrustedAnswer};
+use crate::ports::{
+    LogReader, LogSubmitter, PortFuture, ProblemName, ReadError, Resource, SubmitError, UntrustedAnswer,
+};
 
 /// The most bytes of an entry bundle: 256 entries of 65,535 bytes, each behind two bytes of length.
 const ENTRY_BUNDLE_BYTES_MAX: usize = 256 * (2 + ENTRY_BYTES_MAX);
@@ -31,7 +33,7 @@ pub struct Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { read: Duration::from_secs(10), submit: Duration::from_secs(60) }
+        Self { read: Duration::from_secs(10), submit: Duration::from_mins(1) }
     }
 }
 

@@ -257,6 +257,9 @@ pub enum RecordRefusalError {
     Fault(#[from] LedgerFault),
 }
 
+/// Rows and refusals, each newest first.
+pub type Decisions = (Vec<RowRecord>, Vec<Refusal>);
+
 /// The operator's memory of one namespace. Nothing in it is ever changed or forgotten.
 pub trait Ledger: Send + Sync {
     /// The newest verified head.
@@ -264,11 +267,8 @@ pub trait Ledger: Send + Sync {
 
     /// Keeps a newer verified head, and from when the cool-offs of the statements new under it are counted, in one
     /// transaction. A sighting that is there already stays as it is.
-    fn advance<'a>(
-        &'a self,
-        head: &'a KeptHead,
-        sightings: &'a [Sighting],
-    ) -> PortFuture<'a, Result<(), AdvanceError>>;
+    fn advance<'a>(&'a self, head: &'a KeptHead, sightings: &'a [Sighting])
+    -> PortFuture<'a, Result<(), AdvanceError>>;
 
     /// Every sighting, by epoch.
     fn sightings(&self) -> PortFuture<'_, Result<Vec<Sighting>, LedgerFault>>;
@@ -297,8 +297,5 @@ pub trait Ledger: Send + Sync {
     fn fork(&self) -> PortFuture<'_, Result<Option<Fork>, LedgerFault>>;
 
     /// The newest rows and refusals, at most `count` of each, newest first.
-    fn newest_decisions(
-        &self,
-        count: u32,
-    ) -> PortFuture<'_, Result<(Vec<RowRecord>, Vec<Refusal>), LedgerFault>>;
+    fn newest_decisions(&self, count: u32) -> PortFuture<'_, Result<Decisions, LedgerFault>>;
 }

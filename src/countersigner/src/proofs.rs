@@ -3,6 +3,7 @@
 //! What comes out is unverified: a wrong tile gives a wrong proof, and the verification of the proof says so.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use countermark_tlog::hash::{Hash, RootHash};
 use countermark_tlog::proof::{ConsistencyProof, InclusionProof};
@@ -47,11 +48,7 @@ pub async fn inclusion(
 }
 
 /// Reads what the tree of size `to` has at size `from`.
-pub async fn prefix(
-    reader: &dyn LogReader,
-    from: TreeSize,
-    to: TreeSize,
-) -> Result<UntrustedPrefix, ProofReadError> {
+pub async fn prefix(reader: &dyn LogReader, from: TreeSize, to: TreeSize) -> Result<UntrustedPrefix, ProofReadError> {
     let (peaks, path) = (RootPlan::new(from)?, ConsistencyPlan::new(from, to)?);
     let nodes: Vec<NodeCoord> = peaks.nodes().iter().chain(path.nodes()).copied().collect();
     let mut of_peaks = hashes(reader, &nodes, to).await?;
@@ -71,10 +68,10 @@ async fn hashes(reader: &dyn LogReader, nodes: &[NodeCoord], size: TreeSize) -> 
     let mut hashes = Vec::with_capacity(nodes.len());
     for &node in nodes {
         let tile = tile_of(node, size).expect("a plan names only nodes of its tree");
-        if !tiles.contains_key(&tile) {
-            tiles.insert(tile, reader.tile(tile).await?);
-        }
-        let bytes = tiles.get(&tile).map_or(&[][..], Vec::as_slice);
+        let bytes = match tiles.entry(tile) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(unread) => unread.insert(reader.tile(tile).await?),
+        };
         hashes.push(hash_in_tile(tile, bytes, node)?);
     }
     Ok(hashes)

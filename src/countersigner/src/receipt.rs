@@ -122,7 +122,7 @@ impl UntrustedEntry {
         let bytes = reader.entry_bundle(bundle).await?;
         let entries = entry_bundle::decode(&bytes, bundle.width())?;
         let entry = entries.get(usize::from(place_in_bundle(index.get())));
-        let bytes = entry.expect("the bundle is as wide as the tree has entries there").to_vec();
+        let bytes = entry.ok_or(FetchError::Outside { index, size })?.to_vec();
         let path = proofs::inclusion(reader, index, size).await?;
         Ok(Self { index, bytes, path })
     }

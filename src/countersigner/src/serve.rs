@@ -131,7 +131,8 @@ pub async fn serve(
     // The loop ends first and lets go of `running`; that ends the page.
     let (running, ended) = watch::channel(());
     let turning = async {
-        run(countersigner, config.poll_interval(), page, shutdown).await;
+        // On the heap: a turn is a deep future.
+        Box::pin(run(countersigner, config.poll_interval(), page, shutdown)).await;
         drop(running);
         Ok(())
     };

@@ -33,10 +33,7 @@ pub use refusal::{Refusal, rule_name};
 #[derive(Debug)]
 pub(crate) enum Parsed {
     Statement(Box<UntrustedStatement>),
-    Entry {
-        entry: Box<Entry>,
-        bytes: Arc<[u8]>,
-    },
+    Entry { entry: Box<Entry>, bytes: Arc<[u8]> },
 }
 
 /// A statement that nobody has admitted.
@@ -51,30 +48,24 @@ pub(crate) struct UntrustedStatement {
 impl Parsed {
     pub(crate) fn parse(submission: Submission) -> Result<Self, Refusal> {
         match submission {
-            Submission::Statement {
-                statement,
-                approvals,
-                attestations,
-                submitter,
-            } => Ok(Self::Statement(Box::new(UntrustedStatement {
-                parsed: ParsedStatement::parse(&statement)?,
-                approvals,
-                attestations,
-                submitter,
-            }))),
+            Submission::Statement { statement, approvals, attestations, submitter } => {
+                Ok(Self::Statement(Box::new(UntrustedStatement {
+                    parsed: ParsedStatement::parse(&statement)?,
+                    approvals,
+                    attestations,
+                    submitter,
+                })))
+            }
             Submission::Entry { bytes, submitter: _ } => {
                 let entry = Entry::parse(&bytes)?;
                 match entry {
                     // The first is the log's own to write. The second changes keys that this process holds and the quorum
                     // it publishes under; it is not taken while the namespace is being served.
-                    Entry::CertifiedStatement(_) | Entry::AuthorityChange(_) => Err(Refusal::NotSubmittable {
-                        entry_type: entry.type_name(),
-                    }),
+                    Entry::CertifiedStatement(_) | Entry::AuthorityChange(_) => {
+                        Err(Refusal::NotSubmittable { entry_type: entry.type_name() })
+                    }
                     Entry::Activation(_) | Entry::Revocation(_) | Entry::Evidence(_) | Entry::PolicyChange(_) => {
-                        Ok(Self::Entry {
-                            entry: Box::new(entry),
-                            bytes: bytes.into(),
-                        })
+                        Ok(Self::Entry { entry: Box::new(entry), bytes: bytes.into() })
                     }
                 }
             }
@@ -128,28 +119,16 @@ impl UntrustedStatement {
         state: &NamespaceState,
         now_ms: u64,
     ) -> Result<Vec<u8>, SubmitError> {
-        let Self {
-            parsed,
-            approvals,
-            attestations,
-            submitter,
-        } = self;
-        state
-            .check_statement(&parsed)
-            .map_err(|violation| refuse_statement(violation, state))?;
+        let Self { parsed, approvals, attestations, submitter } = self;
+        state.check_statement(&parsed).map_err(|violation| refuse_statement(violation, state))?;
         let policy = policy_in_force(settings, state)?;
         // Certificates rise in time with the epoch, whatever the clock does.
         let timestamp_ms = now_ms.max(state.next_certificate_ms());
         let (statement, digest) = (parsed.statement(), parsed.digest());
-        let approved = Approved {
-            origin: &settings.origin,
-            epoch: statement.epoch,
-            digest,
-        };
+        let approved = Approved { origin: &settings.origin, epoch: statement.epoch, digest };
         let at = timestamp(timestamp_ms);
         let (officers, needed) = (&policy.officers, policy.approvals_needed);
-        let approvers =
-            approval::verify_all(&approvals, officers, needed, approved, at).map_err(Refusal::Approval)?;
+        let approvers = approval::verify_all(&approvals, officers, needed, approved, at).map_err(Refusal::Approval)?;
         let attestations = verify_attestations(&attestations, &settings.vendor_keys)?;
         let decision = settings
             .policy
@@ -165,12 +144,8 @@ impl UntrustedStatement {
                 now: at,
             })
             .map_err(Refusal::Policy)?;
-        let message = CertificateMessage {
-            namespace: &settings.namespace,
-            timestamp_ms,
-            epoch: statement.epoch,
-            digest,
-        };
+        let message =
+            CertificateMessage { namespace: &settings.namespace, timestamp_ms, epoch: statement.epoch, digest };
         let certificate = certify(settings, &message).map_err(|failure| {
             error!(origin = %settings.origin, %failure, "no certificate was made");
             fault(SubmitFault::Signing)
@@ -183,10 +158,7 @@ impl UntrustedStatement {
 
 fn certify(settings: &NamespaceSettings, message: &CertificateMessage<'_>) -> Result<Certificate, SignError> {
     let signer = settings.certificate_signer.as_ref();
-    let failed = SignError::Failed {
-        role: signer.role(),
-        algorithm: signer.algorithm(),
-    };
+    let failed = SignError::Failed { role: signer.role(), algorithm: signer.algorithm() };
     let key = PublicKey::ed25519(signer.public_key()).map_err(|_| failed)?;
     Ok(Certificate {
         timestamp_ms: message.timestamp_ms,
@@ -196,19 +168,13 @@ fn certify(settings: &NamespaceSettings, message: &CertificateMessage<'_>) -> Re
 }
 
 /// The policy that decides must be the one that the log has announced.
-fn policy_in_force<'s>(
-    settings: &NamespaceSettings,
-    state: &'s NamespaceState,
-) -> Result<&'s PolicyInForce, Refusal> {
+fn policy_in_force<'s>(settings: &NamespaceSettings, state: &'s NamespaceState) -> Result<&'s PolicyInForce, Refusal> {
     let policy = state.policy().ok_or(Refusal::Rule(RuleViolation::NoPolicy))?;
     let loaded = settings.policy.digest();
     if loaded == policy.digest {
         Ok(policy)
     } else {
-        Err(Refusal::PolicyNotInForce {
-            in_force: policy.digest,
-            loaded,
-        })
+        Err(Refusal::PolicyNotInForce { in_force: policy.digest, loaded })
     }
 }
 

@@ -81,11 +81,7 @@ struct Stamp {
 
 impl Stamp {
     fn of(found: &Metadata) -> Self {
-        Self {
-            inode: found.ino(),
-            length: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-        }
+        Self { inode: found.ino(), length: found.len(), modified: (found.mtime(), found.mtime_nsec()) }
     }
 }
 
@@ -101,11 +97,7 @@ impl TokenGate {
     /// Reads the file for the first time.
     pub(crate) async fn open(path: &Path, audience: Audience) -> Result<Self, TokenKeysError> {
         let (stamp, keys) = read(path).await?;
-        Ok(Self {
-            path: path.to_owned(),
-            audience,
-            loaded: Mutex::new((stamp, Arc::new(keys))),
-        })
+        Ok(Self { path: path.to_owned(), audience, loaded: Mutex::new((stamp, Arc::new(keys))) })
     }
 
     /// Judges the `authorization` headers of a request for an act in a namespace.
@@ -164,19 +156,13 @@ async fn read(path: &Path) -> Result<(Stamp, KeySet), TokenKeysError> {
     // One byte more than allowed, so that a file that is too long is refused as such.
     let limit = u64::try_from(KEY_SET_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(&mut bytes).await.map_err(read_error(path))?;
-    let keys = KeySet::parse(&bytes).map_err(|source| TokenKeysError::KeySet {
-        path: path.to_owned(),
-        source,
-    })?;
+    let keys = KeySet::parse(&bytes).map_err(|source| TokenKeysError::KeySet { path: path.to_owned(), source })?;
     Ok((stamp, keys))
 }
 
 fn read_error(path: &Path) -> impl Fn(io::Error) -> TokenKeysError {
-    |source| TokenKeysError::Read {
-        path: path.to_owned(),
-        source,
-    }
+    |source| TokenKeysError::Read { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

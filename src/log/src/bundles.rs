@@ -112,10 +112,7 @@ impl BundleShelf {
         let mut here = self.under_head.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = here.head.as_ref().is_some_and(|head| Arc::ptr_eq(head, published));
         if !is_same {
-            *here = UnderHead {
-                head: Some(published.clone()),
-                bundles: BTreeMap::new(),
-            };
+            *here = UnderHead { head: Some(published.clone()), bundles: BTreeMap::new() };
         }
         here.bundles.insert(epoch, bundle.clone());
         if here.bundles.len() > KEPT_MAX {
@@ -147,7 +144,8 @@ fn places(state: &NamespaceState, epoch: Epoch) -> Result<(LeafIndex, Range<u64>
     if serial != 0 {
         return Err(BundleRefusal::AuthorityChanged { serial });
     }
-    let StatementRecord { index, activations, .. } = state.statement(epoch).ok_or(BundleRefusal::NoSuchEpoch { epoch })?;
+    let StatementRecord { index, activations, .. } =
+        state.statement(epoch).ok_or(BundleRefusal::NoSuchEpoch { epoch })?;
     let activation = activations.last().ok_or(BundleRefusal::NotActive { epoch })?.get();
     let size = state.size().get();
     let tail = size.saturating_sub(activation.saturating_add(1));

@@ -24,7 +24,5 @@ impl Clock for SystemClock {
 /// Whole seconds of a time in milliseconds, at most the end of the year 9999.
 #[must_use]
 pub(crate) fn timestamp(now_ms: u64) -> Timestamp {
-    Timestamp::from_unix(0)
-        .expect("1970 is a time")
-        .plus(now_ms / 1_000)
+    Timestamp::from_unix(0).expect("1970 is a time").plus(now_ms / 1_000)
 }

@@ -125,10 +125,9 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
 /// Opens every key and policy that the configuration names.
 fn check_config(config: &Config) -> Result<(), CommandError> {
     for namespace in &config.namespaces {
-        let opened = namespace.open().map_err(|source| CommandError::Open {
-            namespace: namespace.namespace.to_string(),
-            source,
-        })?;
+        let opened = namespace
+            .open()
+            .map_err(|source| CommandError::Open { namespace: namespace.namespace.to_string(), source })?;
         let (witnesses, policy) = (namespace.witnesses.len(), opened.policy.digest());
         print_line(&format!("{}: {witnesses} witnesses, policy {policy}", namespace.origin))?;
     }
@@ -179,13 +178,11 @@ fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 's
 /// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
 fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
     let (ended, end) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("stdin-watch".to_owned())
-        .spawn(move || {
-            // An unreadable standard input has ended too.
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            // The receiver is gone when the service ended first.
-            let _ = ended.send(());
-        })?;
+    std::thread::Builder::new().name("stdin-watch".to_owned()).spawn(move || {
+        // An unreadable standard input has ended too.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // The receiver is gone when the service ended first.
+        let _ = ended.send(());
+    })?;
     Ok(end)
 }

@@ -32,6 +32,8 @@
 //! Invariant: in a [`Config`] every key file that is named holds a key that the trust file of its namespace believes in.
 
 mod namespace;
+#[cfg(test)]
+pub(crate) mod house;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -174,19 +176,12 @@ struct ConfigText {
 impl Config {
     /// Reads and checks the file at `path`, at most 1 MiB, and the trust and key files that it names.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let read_error = |source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
         let mut text = String::new();
-        file.take(CONFIG_BYTES_MAX + 1)
-            .read_to_string(&mut text)
-            .map_err(read_error)?;
+        file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(read_error)?;
         if text.len() > usize::try_from(CONFIG_BYTES_MAX).unwrap_or(usize::MAX) {
-            return Err(ConfigError::TooLarge {
-                path: path.to_owned(),
-            });
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
         }
         Config::parse(&text, path.parent().unwrap_or(Path::new("")))
     }
@@ -207,18 +202,12 @@ impl Config {
             return Err(ConfigError::SubmissionDeadline { found: deadline });
         }
         let audience = text.audience.unwrap_or_else(|| text.authority.clone());
-        let audience = Audience::new(&audience).map_err(|source| ConfigError::Audience {
-            found: audience,
-            source,
-        })?;
+        let audience = Audience::new(&audience).map_err(|source| ConfigError::Audience { found: audience, source })?;
         let mut namespaces = Vec::with_capacity(text.namespaces.len());
         for namespace in text.namespaces {
             let name = namespace.name.clone();
             let read = NamespaceConfig::read(namespace, &text.authority, folder);
-            namespaces.push(read.map_err(|source| ConfigError::Namespace {
-                name,
-                source: Box::new(source),
-            })?);
+            namespaces.push(read.map_err(|source| ConfigError::Namespace { name, source: Box::new(source) })?);
         }
         check_apart(&namespaces)?;
         Ok(Config {
@@ -255,11 +244,7 @@ fn check_apart(namespaces: &[NamespaceConfig]) -> Result<(), ConfigError> {
         for triple in namespace.trust.keys.triples() {
             let key_id = triple.key.key_id();
             if let Some(first) = keys.insert(key_id, name) {
-                return Err(ConfigError::SharedKey {
-                    first: first.to_owned(),
-                    second: name.to_owned(),
-                    key_id,
-                });
+                return Err(ConfigError::SharedKey { first: first.to_owned(), second: name.to_owned(), key_id });
             }
         }
     }

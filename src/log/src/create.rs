@@ -138,18 +138,16 @@ pub(crate) fn database_path(config: &Config, namespace: &NamespaceConfig) -> Pat
 
 /// Makes the log of every namespace of the configuration, in its order. With `if_absent` those that exist are left as
 /// they are; otherwise the first of them is an error.
-pub(crate) async fn create(
-    config: &Config,
-    if_absent: bool,
-    outside: &Outside,
-) -> Result<Vec<Created>, CreateError> {
+pub(crate) async fn create(config: &Config, if_absent: bool, outside: &Outside) -> Result<Vec<Created>, CreateError> {
     let mut made = Vec::with_capacity(config.namespaces.len());
     for namespace in &config.namespaces {
         let created = create_namespace(config, namespace, if_absent, outside).await;
-        made.push(created.map_err(|source| CreateError {
-            namespace: namespace.namespace.to_string(),
-            source: Box::new(source),
-        })?);
+        made.push(
+            created.map_err(|source| CreateError {
+                namespace: namespace.namespace.to_string(),
+                source: Box::new(source),
+            })?,
+        );
     }
     Ok(made)
 }
@@ -169,23 +167,22 @@ async fn create_namespace(
     if !exists && let Some(head) = register.read(origin).await? {
         return Err(CreateNamespaceError::Lost { path, size: head.size });
     }
-    let begun = match exists {
-        false => None,
-        true => match open_existing(&path, origin).await? {
-            Existing::Empty(store) => Some(store),
-            Existing::Log if if_absent => return Ok(Created::Existing { origin: origin.clone() }),
-            Existing::Log => {
-                let origin = origin.clone();
-                return Err(CreateNamespaceError::Exists { path, origin });
-            }
-        },
+    let found = if exists { look(&path, origin).await? } else { Found::Nothing };
+    let begun = match found {
+        Found::Nothing => None,
+        Found::Empty(store) => Some(store),
+        Found::Log if if_absent => return Ok(Created::Existing { origin: origin.clone() }),
+        Found::Log => {
+            let origin = origin.clone();
+            return Err(CreateNamespaceError::Exists { path, origin });
+        }
     };
     // What can be refused without leaving a file behind is refused before the file is made.
     let settings = namespace.open()?;
     let first = first_entry(namespace, &settings.policy)?;
     let store = match begun {
         Some(store) => store,
-        // 1. The file, whole and empty. A crash after it: `Existing::Empty` above.
+        // 1. The file, whole and empty. A crash after it: `Found::Empty` above.
         None => SqliteStore::new(open_sqlite(&path, Database::Log, Open::CreateNew).await?),
     };
     let ports = Ports {
@@ -197,22 +194,21 @@ async fn create_namespace(
     // 2. The log in the file, then in the register. A crash between: `serve` registers it.
     let head = sequencer::create(&settings, vec![first], &ports).await.map_err(Box::new)?;
     tracing::info!(%origin, size = %head.size, "the log was made");
-    Ok(Created::New {
-        origin: origin.clone(),
-        size: head.size,
-    })
+    Ok(Created::New { origin: origin.clone(), size: head.size })
 }
 
 /// What stands where the database is to be.
-enum Existing {
-    /// The log itself.
-    Log,
+enum Found {
+    /// No file.
+    Nothing,
     /// The file of a `create` that went no further.
     Empty(SqliteStore),
+    /// The log itself.
+    Log,
 }
 
 /// Opens the database of a namespace and looks what is in it.
-async fn open_existing(path: &Path, origin: &Origin) -> Result<Existing, CreateNamespaceError> {
+async fn look(path: &Path, origin: &Origin) -> Result<Found, CreateNamespaceError> {
     let store = SqliteStore::new(open_sqlite(path, Database::Log, Open::Existing).await?);
     let origins = store.origins().await?;
     match origins.iter().find(|found| *found != origin.as_str()) {
@@ -221,8 +217,8 @@ async fn open_existing(path: &Path, origin: &Origin) -> Result<Existing, CreateN
             expected: origin.clone(),
             found: found.clone(),
         }),
-        None if origins.is_empty() => Ok(Existing::Empty(store)),
-        None => Ok(Existing::Log),
+        None if origins.is_empty() => Ok(Found::Empty(store)),
+        None => Ok(Found::Log),
     }
 }
 
@@ -253,10 +249,7 @@ fn make_folder(path: &Path) -> Result<(), CreateNamespaceError> {
 }
 
 fn folder_error(path: &Path) -> impl Fn(io::Error) -> CreateNamespaceError {
-    |source| CreateNamespaceError::Folder {
-        path: path.to_owned(),
-        source,
-    }
+    |source| CreateNamespaceError::Folder { path: path.to_owned(), source }
 }
 
 #[cfg(test)]

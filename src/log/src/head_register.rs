@@ -77,17 +77,13 @@ impl FileRegister {
     pub fn open(folder: &Path) -> Result<Self, OpenRegisterError> {
         match fs::metadata(folder) {
             Ok(found) if found.is_dir() => Ok(Self { folder: folder.into() }),
-            Ok(_) => Err(OpenRegisterError::Io {
-                path: folder.to_owned(),
-                source: io::ErrorKind::NotADirectory.into(),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenRegisterError::Missing {
-                path: folder.to_owned(),
-            }),
-            Err(source) => Err(OpenRegisterError::Io {
-                path: folder.to_owned(),
-                source,
-            }),
+            Ok(_) => {
+                Err(OpenRegisterError::Io { path: folder.to_owned(), source: io::ErrorKind::NotADirectory.into() })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(OpenRegisterError::Missing { path: folder.to_owned() })
+            }
+            Err(source) => Err(OpenRegisterError::Io { path: folder.to_owned(), source }),
         }
     }
 
@@ -129,17 +125,11 @@ impl HeadRegister for FileRegister {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RegisterFileError> + Send + 'static,
 ) -> Result<T, RegisterFileError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or(Err(RegisterFileError::Cancelled))
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(RegisterFileError::Cancelled))
 }
 
 fn fault(action: &'static str) -> impl Fn(RegisterFileError) -> PortFault {
-    move |source| PortFault {
-        port: PortName::HeadRegister,
-        action,
-        source: Box::new(source),
-    }
+    move |source| PortFault { port: PortName::HeadRegister, action, source: Box::new(source) }
 }
 
 /// The files of one log.
@@ -201,21 +191,15 @@ impl Slot {
             return Ok(Swap::Refused { found });
         }
         // 2. The new content under a name nobody reads. A crash here leaves a `.head.*` file that may be deleted.
-        let mut draft = tempfile::Builder::new()
-            .prefix(".head.")
-            .tempfile_in(&self.folder)
-            .map_err(io_at(&self.folder))?;
+        let mut draft =
+            tempfile::Builder::new().prefix(".head.").tempfile_in(&self.folder).map_err(io_at(&self.folder))?;
         draft.write_all(&self.write(head)).map_err(io_at(draft.path()))?;
         draft.as_file().sync_all().map_err(io_at(draft.path()))?;
         // 3. The name. A crash before it leaves the old head, after it the new one, each whole.
-        draft
-            .persist(&self.file)
-            .map_err(|refused| io_at(&self.file)(refused.error))?;
+        draft.persist(&self.file).map_err(|refused| io_at(&self.file)(refused.error))?;
         // 4. The name on the disk. A crash before it may bring the old head back: the database is then ahead, and its
         //    signature has not left the process.
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io_at(&self.folder))?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io_at(&self.folder))?;
         Ok(Swap::Done)
     }
 
@@ -232,15 +216,13 @@ impl Slot {
     }
 
     fn damaged(&self) -> RegisterFileError {
-        RegisterFileError::Damaged {
-            path: self.file.clone(),
-        }
+        RegisterFileError::Damaged { path: self.file.clone() }
     }
 }
 
 fn io_at(path: &Path) -> impl Fn(io::Error) -> RegisterFileError {
-    |source| RegisterFileError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    |source| RegisterFileError::Io { path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;

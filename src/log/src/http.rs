@@ -68,11 +68,7 @@ impl Service {
             let bundles = BundleShelf::default();
             (name, Served { handle, bundles })
         };
-        Self {
-            namespaces: handles.into_iter().map(served).collect(),
-            tokens,
-            submission_deadline,
-        }
+        Self { namespaces: handles.into_iter().map(served).collect(), tokens, submission_deadline }
     }
 
     /// Every namespace, by name.
@@ -90,7 +86,8 @@ impl Service {
     fn published(&self, name: &str) -> Result<(&Served, Arc<Published>), Problem> {
         let served = self.namespace(name)?;
         let published = served.handle.published().ok_or_else(|| {
-            let detail = format_args!("no head of {} has met the witness quorum yet", served.handle.origin()).to_string();
+            let detail =
+                format_args!("no head of {} has met the witness quorum yet", served.handle.origin()).to_string();
             Problem::new(ProblemKind::NothingPublished, detail).retry_after(FIRST_HEAD_AFTER)
         })?;
         Ok((served, published))

@@ -27,10 +27,7 @@ pub(crate) struct KeyInfo {
 impl KeyInfo {
     /// A certificate key. It holds from the namespace's first entry on, which is before any certificate.
     pub(crate) fn of(key: &PublicKey) -> Self {
-        Self {
-            public_key: hex::encode(key.bytes()),
-            not_before: 0,
-        }
+        Self { public_key: hex::encode(key.bytes()), not_before: 0 }
     }
 }
 
@@ -103,12 +100,7 @@ impl SignatureResponse {
     /// The certificate of a published statement. `keys` are the certificate keys in force.
     pub(crate) fn of(namespace: &Namespace, keys: &[PublicKey], record: &StatementRecord) -> Self {
         let (epoch, digest) = (record.statement.statement().epoch, record.statement.digest());
-        let message = CertificateMessage {
-            namespace,
-            timestamp_ms: record.certificate.timestamp_ms,
-            epoch,
-            digest,
-        };
+        let message = CertificateMessage { namespace, timestamp_ms: record.certificate.timestamp_ms, epoch, digest };
         let key = key::find(keys, record.certificate.key_id);
         Self {
             version: CIPHERSUITE,

@@ -172,10 +172,7 @@ pub type TileBytes = (TileCoord, Vec<u8>);
 /// Holds the entries, tiles and signed heads of many namespaces.
 pub trait Store: Send + Sync {
     /// Makes a namespace that holds exactly `first`, a batch that starts at size 0; all in one transaction.
-    fn create_namespace<'a>(
-        &'a self,
-        first: &'a SignedBatch,
-    ) -> PortFuture<'a, Result<(), CreateNamespaceError>>;
+    fn create_namespace<'a>(&'a self, first: &'a SignedBatch) -> PortFuture<'a, Result<(), CreateNamespaceError>>;
 
     /// Makes `writer` the writer under a new epoch, fences off every earlier one, and reads the newest head, in one
     /// transaction.
@@ -190,11 +187,7 @@ pub trait Store: Send + Sync {
     ) -> PortFuture<'a, Result<WriterTaken, TakeWriterError>>;
 
     /// Adds a batch in one transaction, if `epoch` is the one in force and the committed size is the batch's old size.
-    fn commit<'a>(
-        &'a self,
-        epoch: WriterEpoch,
-        batch: &'a SignedBatch,
-    ) -> PortFuture<'a, Result<(), CommitError>>;
+    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>>;
 
     /// The entries from `from` on, in order: at most `count`, fewer at the end of the log.
     fn entries<'a>(
@@ -212,10 +205,7 @@ pub trait Store: Send + Sync {
     ) -> PortFuture<'a, Result<Option<Vec<u8>>, PortFault>>;
 
     /// The partial hash tiles at the right edge of the committed tree, by rising level.
-    fn partial_tiles<'a>(
-        &'a self,
-        origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Vec<TileBytes>, PortFault>>;
+    fn partial_tiles<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Vec<TileBytes>, PortFault>>;
 
     /// Where the entries of these identities are; one answer for each, in order.
     fn indexes_of_identities<'a>(
@@ -239,10 +229,7 @@ pub trait Store: Send + Sync {
     ) -> PortFuture<'a, Result<(), PortFault>>;
 
     /// The newest published head.
-    fn publication<'a>(
-        &'a self,
-        origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>>;
+    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>>;
 }
 
 /// Why the head register was not moved.
@@ -264,10 +251,7 @@ pub enum RegisterError {
 /// A database restored from a snapshot has forgotten signed heads; the register has not.
 pub trait HeadRegister: Send + Sync {
     /// The last head registered for this origin.
-    fn read<'a>(
-        &'a self,
-        origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Option<StoredHead>, PortFault>>;
+    fn read<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredHead>, PortFault>>;
 
     /// Replaces `expected` by `head`, durably, if `expected` is what is registered.
     fn compare_and_swap<'a>(

@@ -179,11 +179,7 @@ impl TileReader {
     async fn read_entries(&self, from: LeafIndex, expected: usize) -> Result<Vec<Vec<u8>>, ReadError> {
         let entries = self.store.entries(&self.origin, from, expected).await?;
         let found = entries.len();
-        if found == expected {
-            Ok(entries)
-        } else {
-            Err(ReadError::MissingEntries { from, expected, found })
-        }
+        if found == expected { Ok(entries) } else { Err(ReadError::MissingEntries { from, expected, found }) }
     }
 
     /// A tile that the tree has, from the right edge in memory, the cache or the store.
@@ -221,10 +217,7 @@ impl TileReader {
         let mut hashes = Vec::with_capacity(nodes.len());
         for node in nodes {
             let place = tile_of(*node, size).ok_or_else(|| outside(*node))?;
-            let (_, bytes) = tiles
-                .iter()
-                .find(|(tile, _)| *tile == place)
-                .ok_or_else(|| outside(*node))?;
+            let (_, bytes) = tiles.iter().find(|(tile, _)| *tile == place).ok_or_else(|| outside(*node))?;
             hashes.push(hash_in_tile(place, bytes, *node)?);
         }
         Ok(hashes)

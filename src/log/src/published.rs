@@ -42,19 +42,10 @@ impl Published {
         let witnessed = state.authority().policy().verify(&signed)?;
         let head = witnessed.checkpoint();
         if head.size != state.size() {
-            return Err(PublishError::OtherSize {
-                expected: state.size(),
-                found: head.size,
-            });
+            return Err(PublishError::OtherSize { expected: state.size(), found: head.size });
         }
         let head_time = witnessed.time().and_then(Timestamp::from_unix).ok_or(PublishError::NoTime)?;
-        Ok(Self {
-            size: head.size,
-            root: head.root,
-            note: note.to_vec(),
-            head_time,
-            state,
-        })
+        Ok(Self { size: head.size, root: head.root, note: note.to_vec(), head_time, state })
     }
 }
 
@@ -112,9 +103,7 @@ pub(crate) struct Views {
 
 /// The views of a namespace as it was read from the store.
 pub(crate) fn views(committed: Arc<Committed>, published: Option<Arc<Published>>) -> (ViewSenders, Views) {
-    let witnessed = published
-        .as_ref()
-        .map_or(TreeSize::ZERO, |published| published.size);
+    let witnessed = published.as_ref().map_or(TreeSize::ZERO, |published| published.size);
     let (owner_sender, owner) = watch::channel(OwnerState::Serving);
     let (committed_sender, committed) = watch::channel(committed);
     let (witnessed_sender, witnessed) = watch::channel(witnessed);
@@ -125,12 +114,7 @@ pub(crate) fn views(committed: Arc<Committed>, published: Option<Arc<Published>>
         witnessed: witnessed_sender,
         published: published_sender,
     };
-    let views = Views {
-        owner,
-        committed,
-        witnessed,
-        published,
-    };
+    let views = Views { owner, committed, witnessed, published };
     (senders, views)
 }
 

@@ -47,10 +47,7 @@ impl fmt::Display for HeadName {
 
 impl From<&StoredHead> for HeadName {
     fn from(head: &StoredHead) -> Self {
-        Self {
-            size: head.size,
-            root: head.root,
-        }
+        Self { size: head.size, root: head.root }
     }
 }
 
@@ -128,7 +125,9 @@ pub enum LoadError {
         source: PublishError,
     },
     /// The head register knows nothing of a log that has grown since it was created.
-    #[error("the head register knows no head of this log, the database has {database}; a lost register is restored by hand")]
+    #[error(
+        "the head register knows no head of this log, the database has {database}; a lost register is restored by hand"
+    )]
     RegisterMissing {
         /// The newest head of the database.
         database: HeadName,
@@ -262,11 +261,7 @@ pub(crate) async fn load(
     held: Option<WriterEpoch>,
 ) -> Result<Loaded, LoadError> {
     // Fences off every earlier writer first, our own lost commit among them: what is read below is final.
-    let WriterTaken {
-        epoch,
-        head,
-        created_size,
-    } = ports.store.take_writer(log.origin, writer, held).await?;
+    let WriterTaken { epoch, head, created_size } = ports.store.take_writer(log.origin, writer, held).await?;
     check_checkpoint(log, &head, HeadHolder::Database)?;
     let tree = Tree::from_partial_tiles(head.size, ports.store.partial_tiles(log.origin).await?)?;
     check_root(&head, "right edge", tree.root())?;
@@ -275,29 +270,16 @@ pub(crate) async fn load(
     let replayed = replay(log, ports, &head, published_size).await?;
     check_root(&head, "entries", replayed.root)?;
     let published = match (publication, replayed.at_publication) {
-        (Some(publication), Some(state)) => {
-            Some(Arc::new(Published::verify(&publication.note, Arc::new(state)).map_err(
-                |source| LoadError::Publication {
-                    size: publication.size,
-                    source,
-                },
-            )?))
-        }
+        (Some(publication), Some(state)) => Some(Arc::new(
+            Published::verify(&publication.note, Arc::new(state))
+                .map_err(|source| LoadError::Publication { size: publication.size, source })?,
+        )),
         (Some(_) | None, _) => None,
     };
-    let committed = Arc::new(Committed {
-        head,
-        state: Arc::new(replayed.state),
-        tree,
-    });
+    let committed = Arc::new(Committed { head, state: Arc::new(replayed.state), tree });
     let registered = ports.register.read(log.origin).await?;
     check_registered(log, ports, &committed, created_size, registered.as_ref()).await?;
-    Ok(Loaded {
-        epoch,
-        committed,
-        published,
-        registered,
-    })
+    Ok(Loaded { epoch, committed, published, registered })
 }
 
 impl Loaded {
@@ -308,10 +290,7 @@ impl Loaded {
             return Ok(self);
         }
         match ports.register.compare_and_swap(origin, self.registered.as_ref(), head).await {
-            Ok(()) => Ok(Self {
-                registered: Some(head.clone()),
-                ..self
-            }),
+            Ok(()) => Ok(Self { registered: Some(head.clone()), ..self }),
             Err(RegisterError::Conflict { .. }) => Err(LoadError::RegisterMoved),
             Err(RegisterError::Fault(fault)) => Err(fault.into()),
         }
@@ -354,16 +333,9 @@ async fn replay(
         }
     }
     if edge.size() != head.size {
-        return Err(LoadError::EntryCount {
-            expected: head.size,
-            found: edge.size().get(),
-        });
+        return Err(LoadError::EntryCount { expected: head.size, found: edge.size().get() });
     }
-    Ok(Replayed {
-        state,
-        root: edge.root(),
-        at_publication,
-    })
+    Ok(Replayed { state, root: edge.root(), at_publication })
 }
 
 /// The head register must hold the committed head, or an earlier one of the same tree.
@@ -377,21 +349,14 @@ async fn check_registered(
     let database = HeadName::from(&committed.head);
     let Some(registered) = registered else {
         // A crash between creating the namespace and registering its first head leaves exactly this; nothing else does.
-        return if committed.head.size == created_size {
-            Ok(())
-        } else {
-            Err(LoadError::RegisterMissing { database })
-        };
+        return if committed.head.size == created_size { Ok(()) } else { Err(LoadError::RegisterMissing { database }) };
     };
     check_checkpoint(log, registered, HeadHolder::HeadRegister)?;
     let registered = HeadName::from(registered);
     match root_at(log.origin, &ports.store, committed, registered.size).await? {
         None => Err(LoadError::RegisterAhead { registered, database }),
         Some(root) if root == registered.root => Ok(()),
-        Some(root) => Err(LoadError::RegisterContradicts {
-            registered,
-            database: HeadName { root, ..registered },
-        }),
+        Some(root) => Err(LoadError::RegisterContradicts { registered, database: HeadName { root, ..registered } }),
     }
 }
 
@@ -401,34 +366,16 @@ fn check_checkpoint(log: LogIdentity<'_>, head: &StoredHead, holder: HeadHolder)
     let signed = SignedCheckpoint::parse(&head.checkpoint).map_err(wrong)?;
     signed.verify_log(std::slice::from_ref(log.log_key)).map_err(wrong)?;
     let said = signed.checkpoint();
-    let (expected, found) = (
-        HeadName::from(head),
-        HeadName {
-            size: said.size,
-            root: said.root,
-        },
-    );
+    let (expected, found) = (HeadName::from(head), HeadName { size: said.size, root: said.root });
     // `verify_log` has refused a note whose origin is not the name of the log's key.
-    if expected == found {
-        Ok(())
-    } else {
-        Err(LoadError::OtherCheckpoint {
-            holder,
-            expected,
-            found,
-        })
-    }
+    if expected == found { Ok(()) } else { Err(LoadError::OtherCheckpoint { holder, expected, found }) }
 }
 
 fn check_root(head: &StoredHead, recomputed_from: &'static str, recomputed: RootHash) -> Result<(), LoadError> {
     if head.root == recomputed {
         Ok(())
     } else {
-        Err(LoadError::RootMismatch {
-            signed: HeadName::from(head),
-            recomputed_from,
-            recomputed,
-        })
+        Err(LoadError::RootMismatch { signed: HeadName::from(head), recomputed_from, recomputed })
     }
 }
 

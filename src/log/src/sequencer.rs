@@ -117,12 +117,7 @@ pub struct WitnessHealth {
 
 impl WitnessHealth {
     pub(crate) fn unheard(witness: &WitnessEndpoint) -> Self {
-        Self {
-            name: witness.vkey.name().to_string(),
-            url: witness.url.clone(),
-            last_success: None,
-            last_error: None,
-        }
+        Self { name: witness.vkey.name().to_string(), url: witness.url.clone(), last_success: None, last_error: None }
     }
 }
 

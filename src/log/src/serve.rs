@@ -94,10 +94,7 @@ pub async fn serve(
 
 /// The real world.
 pub(crate) fn outside() -> Result<Outside, ClientError> {
-    Ok(Outside {
-        witnesses: Arc::new(HttpWitnessClient::new()?),
-        clock: Arc::new(SystemClock),
-    })
+    Ok(Outside { witnesses: Arc::new(HttpWitnessClient::new()?), clock: Arc::new(SystemClock) })
 }
 
 pub(crate) async fn serve_with(
@@ -225,10 +222,7 @@ impl Listening {
             // An error means that nobody is left who could stop it otherwise.
             let _ = stopped.await;
         });
-        Self {
-            stop,
-            task: tokio::spawn(server.into_future()),
-        }
+        Self { stop, task: tokio::spawn(server.into_future()) }
     }
 
     /// Takes no new connection, and waits at most so long for requests under way.

@@ -133,12 +133,7 @@ pub fn stage(origin: &Origin, tree: &Tree, entries: Vec<NewEntry>) -> Result<Sta
                 full_tiles.push((tile, bytes));
             },
         )?;
-        staged.push(StagedEntry {
-            index,
-            leaf_hash,
-            identity,
-            bytes,
-        });
+        staged.push(StagedEntry { index, leaf_hash, identity, bytes });
     }
     let changed_partial_tiles: Vec<_> = next
         .partial_tiles()
@@ -163,20 +158,12 @@ pub fn stage(origin: &Origin, tree: &Tree, entries: Vec<NewEntry>) -> Result<Sta
 impl StagedBatch {
     /// Signs the head and verifies everything that the signature will stand for.
     pub fn sign(self, signer: &dyn Signer, log_key: &VerifierKey) -> Result<SignedBatch, SignBatchError> {
-        let checkpoint = Checkpoint {
-            origin: self.origin.clone(),
-            size: self.tree.size(),
-            root: self.tree.root(),
-        };
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size: self.tree.size(), root: self.tree.root() };
         let text = checkpoint.text();
         let signature = signer.sign(text.as_bytes())?;
         let note = SignedNote::new(&text, vec![NoteSignature::new(log_key, &signature)])?.to_bytes();
         self.verify(&note, log_key)?;
-        let head = StoredHead {
-            size: checkpoint.size,
-            root: checkpoint.root,
-            checkpoint: note,
-        };
+        let head = StoredHead { size: checkpoint.size, root: checkpoint.root, checkpoint: note };
         Ok(SignedBatch { staged: self, head })
     }
 
@@ -186,10 +173,7 @@ impl StagedBatch {
         signed.verify_log(std::slice::from_ref(log_key))?;
         let Checkpoint { origin, size, root } = signed.checkpoint();
         if *origin != self.origin || *size != self.tree.size() {
-            return Err(SignBatchError::OtherHead {
-                expected: self.tree.size(),
-                found: *size,
-            });
+            return Err(SignBatchError::OtherHead { expected: self.tree.size(), found: *size });
         }
         let growth = prove_consistency(self.old_size, *size, self)?;
         verify_consistency(self.old_size, self.old_root, *size, *root, &growth)?;
@@ -205,10 +189,7 @@ impl HashReader for StagedBatch {
     type Error = MissingNode;
 
     fn read(&self, nodes: &[NodeCoord]) -> Result<Vec<Hash>, MissingNode> {
-        nodes
-            .iter()
-            .map(|node| self.nodes.get(node).copied().ok_or(MissingNode { node: *node }))
-            .collect()
+        nodes.iter().map(|node| self.nodes.get(node).copied().ok_or(MissingNode { node: *node })).collect()
     }
 }
 

@@ -40,13 +40,7 @@ impl HttpWitnessClient {
 
     async fn add(&self, witness: &WitnessEndpoint, body: Vec<u8>) -> Result<UntrustedWitnessAnswer, WitnessError> {
         let url = format!("{}/add-checkpoint", witness.url);
-        let response = self
-            .http
-            .post(parse_url(&url)?)
-            .body(body)
-            .send()
-            .await
-            .map_err(unreachable)?;
+        let response = self.http.post(parse_url(&url)?).body(body).send().await.map_err(unreachable)?;
         match response.status() {
             StatusCode::OK => Ok(UntrustedWitnessAnswer::Cosignatures(read(response).await?)),
             StatusCode::CONFLICT => Ok(UntrustedWitnessAnswer::OtherSize(read(response).await?)),
@@ -57,12 +51,7 @@ impl HttpWitnessClient {
     async fn newest(&self, witness: &WitnessEndpoint, origin: &Origin) -> Result<Option<Vec<u8>>, WitnessError> {
         let path = monitoring_path(origin);
         let url = format!("{}/{}", witness.url, path.trim_start_matches('/'));
-        let response = self
-            .http
-            .get(parse_url(&url)?)
-            .send()
-            .await
-            .map_err(unreachable)?;
+        let response = self.http.get(parse_url(&url)?).send().await.map_err(unreachable)?;
         match response.status() {
             StatusCode::OK => Ok(Some(read(response).await?)),
             StatusCode::NOT_FOUND => Ok(None),
@@ -108,3 +97,6 @@ async fn read(mut response: Response) -> Result<Vec<u8>, WitnessError> {
     }
     Ok(body)
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,11 +85,7 @@ impl Publisher {
         let witnesses = parts.settings.witnesses.iter().cloned();
         let peers = witnesses
             .zip(&parts.known)
-            .map(|(witness, known)| Peer {
-                witness: Arc::new(witness),
-                known: *known,
-                busy: false,
-            })
+            .map(|(witness, known)| Peer { witness: Arc::new(witness), known: *known, busy: false })
             .collect();
         Self {
             parts,
@@ -134,11 +130,7 @@ impl Publisher {
         }
         debug!(size = %head.head.size, "a witness round begins");
         let answered = (0..self.peers.len()).map(|peer| cosigned.contains_key(&peer)).collect();
-        self.round = Some(Round {
-            head,
-            cosigned,
-            answered,
-        });
+        self.round = Some(Round { head, cosigned, answered });
         for peer in 0..self.peers.len() {
             self.call(peer);
         }

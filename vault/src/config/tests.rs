@@ -1,1 +1,101 @@
+use std::path::{Path, PathBuf};
 
+use super::*;
+use crate::testkit::public;
+
+fn vendor(seed: u8) -> String {
+    serde_json::to_string(&public(seed)).unwrap().replace("\":", "\" = ")
+}
+
+fn head(vendor_keys: &str) -> String {
+    format!(
+        r#"
+listen = "127.0.0.1:0"
+origin = "log.example/backup"
+fleet_id = "fleet-1"
+member_id = "member-1"
+failure_domain = "site-1"
+identity_key_file = "keys/identity.key"
+session_key_file = "keys/session.key"
+passphrase_file = "/run/secrets/vault"
+attestation_file = "../attestation.json"
+vendor_keys = [{vendor_keys}]
+"#
+    )
+}
+
+fn good() -> String {
+    head(&vendor(1))
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("/etc/vault"))
+}
+
+#[test]
+fn paths_are_relative_to_the_folder_of_the_file() {
+    let config = parse(&good()).unwrap();
+    assert_eq!(config.identity_key_file, PathBuf::from("/etc/vault/keys/identity.key"));
+    assert_eq!(config.session_key_file, PathBuf::from("/etc/vault/keys/session.key"));
+    assert_eq!(config.passphrase_file, PathBuf::from("/run/secrets/vault"));
+    assert_eq!(config.attestation_file, PathBuf::from("/etc/vault/../attestation.json"));
+}
+
+#[test]
+fn a_member_has_several_vendors() {
+    let text = head(&format!("{}, {}", vendor(1), vendor(2)));
+    assert_eq!(parse(&text).unwrap().vendor_keys, [public(1), public(2)]);
+}
+
+#[test]
+fn malformed_text_is_refused() {
+    let good = good();
+    let cases = [
+        ("an unknown field", format!("{good}extra = 1\n")),
+        ("an unknown field of a key", good.replace("public_key", "extra = 1, public_key")),
+        ("a missing field", good.replace("member_id", "# member_id")),
+        ("a field twice", format!("{good}{good}")),
+        ("no TOML", "listen: here".to_owned()),
+        ("no address", good.replace("127.0.0.1:0", "somewhere")),
+        ("a key that is none", head(r#"{ algorithm = "ed25519", public_key = "00" }"#)),
+    ];
+    for (case, text) in cases {
+        let error = parse(&text).unwrap_err();
+        assert!(matches!(error, ConfigError::Toml(_)), "{case}: {error:?}");
+    }
+}
+
+#[test]
+fn names_that_are_none_are_refused_by_their_field() {
+    for (field, value) in [("fleet_id", "fleet-1"), ("member_id", "member-1"), ("failure_domain", "site-1")] {
+        let error = parse(&good().replace(value, "Not a name")).unwrap_err();
+        let ConfigError::Name { field: found, .. } = error else { panic!("{error:?}") };
+        assert_eq!(found, field);
+    }
+    let error = parse(&good().replace("log.example/backup", "two words")).unwrap_err();
+    assert!(matches!(error, ConfigError::Origin { .. }), "{error:?}");
+}
+
+#[test]
+fn vendor_keys_that_cannot_count_are_refused() {
+    let many = (1..=9).map(vendor).collect::<Vec<_>>().join(", ");
+    for (keys, expect) in [(String::new(), 0), (many, 9)] {
+        let error = parse(&head(&keys)).unwrap_err();
+        assert!(matches!(error, ConfigError::VendorKeyCount { found } if found == expect), "{error:?}");
+    }
+    let error = parse(&head(&format!("{}, {}", vendor(1), vendor(1)))).unwrap_err();
+    assert!(matches!(error, ConfigError::DuplicateVendorKey { .. }), "{error:?}");
+    let error = parse(&head(&vendor(1).replace("ed25519", "x25519"))).unwrap_err();
+    assert!(matches!(error, ConfigError::VendorKeyAlgorithm { .. }), "{error:?}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_too_large_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("member.toml");
+    assert!(matches!(Config::load(&path), Err(ConfigError::Read { .. })));
+    std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
+    assert!(matches!(Config::load(&path), Err(ConfigError::TooLarge { .. })));
+    std::fs::write(&path, good()).unwrap();
+    assert_eq!(Config::load(&path).unwrap().attestation_file, folder.path().join("../attestation.json"));
+}

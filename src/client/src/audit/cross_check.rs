@@ -210,14 +210,15 @@ fn check_newest_bundle(trust: &TrustFile, served: &ServedBundle, now: Timestamp,
 /// A bundle that verifies must also be about the log that was replayed.
 fn compare_bundle(bundle: &VerifiedBundle, revoked: bool, draft: &mut Draft) {
     let (head, epoch) = (bundle.checkpoint(), bundle.statement().statement().epoch);
+    let newest = draft.state().newest_active().map(|record| record.statement.statement().epoch);
     let Some(mark) = draft.mark() else {
         let detail = format!("it is under a head of size {}, which was not replayed", head.size);
         return draft.check(CheckName::NewestBundle, Outcome::NotChecked, detail);
     };
     let wrong = if mark.root != head.root {
         Some(("newest-bundle-is-under-this-log", ExitClass::Fork, format!("its root at size {} is another", mark.size)))
-    } else if mark.newest_active != Some(epoch) {
-        let detail = format!("it is about epoch {epoch}, which is not the newest active one");
+    } else if newest != Some(epoch) {
+        let detail = format!("it is about epoch {epoch}, which is not the newest active one at the head");
         Some(("newest-bundle-is-newest", ExitClass::Stale, detail))
     } else if revoked {
         Some(("newest-bundle-is-not-revoked", ExitClass::Revoked, format!("epoch {epoch} was revoked")))

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use countermark_bundle::entry::{Entry, EntryError};
-use countermark_bundle::identity::Epoch;
 use countermark_bundle::namespace_state::{NamespaceState, RuleViolation};
 use countermark_bundle::trust::TrustFile;
 use countermark_tlog::edge::RightEdge;
@@ -58,7 +57,6 @@ pub(super) struct Change {
 pub(super) struct Mark {
     pub size: TreeSize,
     pub root: RootHash,
-    pub newest_active: Option<Epoch>,
 }
 
 impl Replay {
@@ -154,8 +152,7 @@ impl Replay {
     fn check_known(&mut self) -> Result<(), AuditError> {
         let size = self.size();
         if self.mark_at == Some(size) {
-            let newest_active = self.state.newest_active().map(|record| record.statement.statement().epoch);
-            self.seen.mark = Some(Mark { size, root: self.root(), newest_active });
+            self.seen.mark = Some(Mark { size, root: self.root() });
         }
         for known in self.known.remove(&size).unwrap_or_default() {
             let found = self.root();

@@ -158,11 +158,17 @@ impl World {
                 _ => world.push(&world.policy_change(world.state.policy().unwrap().serial + 1)),
             };
         }
-        while world.state.next_renewal(epoch(statement)) .is_some_and(|(_, due)| !due) {
-            world.push(&world.policy_change(world.state.policy().unwrap().serial + 1));
-        }
-        world.activate(statement);
+        world.settle();
         world
+    }
+
+    /// Renews the newest activation, so that a bundle's tail is empty.
+    pub fn settle(&mut self) {
+        let newest = self.state.newest_active().unwrap().statement.statement().epoch;
+        while self.state.next_renewal(newest).is_some_and(|(_, due)| !due) {
+            self.push(&self.policy_change(self.state.policy().unwrap().serial + 1));
+        }
+        self.activate(newest.get());
     }
 
     pub fn len(&self) -> u64 {
@@ -176,7 +182,7 @@ impl World {
         self.grown.push(bytes)
     }
 
-    /// Appends whatever a dishonest log might. Nothing that obeys the rules can follow it, but [`World::push_after`].
+    /// Appends whatever a dishonest log might, without effect.
     pub fn push_unchecked(&mut self, bytes: Vec<u8>) -> u64 {
         self.state.skip();
         self.grown.push(bytes)

@@ -11,7 +11,7 @@ impl Countersigner {
     pub async fn status(&self, last_error: Option<LastError>) -> Result<Status, LedgerFault> {
         let (rows, refusals) = self.ports.ledger.newest_decisions(DECISIONS_MAX).await?;
         Ok(Status {
-            countersigned: rows.into_iter().map(countersigned).collect(),
+            countersigned: rows.iter().map(countersigned).collect(),
             refused: refusals.into_iter().map(refused).collect(),
             turned_at: Some(self.ports.clock.now()),
             last_error,
@@ -58,7 +58,7 @@ impl Countersigner {
     }
 }
 
-fn countersigned(row: RowRecord) -> Countersigned {
+fn countersigned(row: &RowRecord) -> Countersigned {
     Countersigned {
         epoch: row.epoch,
         digest: row.digest,

@@ -7,7 +7,7 @@ use countermark_bundle::identity::Epoch;
 use countermark_tlog::size::LeafIndex;
 
 use super::{Decided, Fork, KeptHead, LedgerRow, NewRow, Refusal, RowRecord, Sighting};
-use crate::ports::{AdvanceError, CommitRowError, Ledger, LedgerFault, PortFuture, RecordRefusalError};
+use crate::ports::{AdvanceError, CommitRowError, Decisions, Ledger, LedgerFault, PortFuture, RecordRefusalError};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MemoryLedger(Arc<Mutex<Kept>>);
@@ -140,7 +140,7 @@ impl Ledger for MemoryLedger {
         ready(Ok(self.kept().forks.first().cloned()))
     }
 
-    fn newest_decisions(&self, count: u32) -> PortFuture<'_, Result<(Vec<RowRecord>, Vec<Refusal>), LedgerFault>> {
+    fn newest_decisions(&self, count: u32) -> PortFuture<'_, Result<Decisions, LedgerFault>> {
         let (kept, count) = (self.kept(), usize::try_from(count).unwrap());
         let rows = kept.rows.values().rev().take(count).cloned().collect();
         let refusals = kept.refusals.values().rev().take(count).cloned().collect();

@@ -7,7 +7,7 @@ use countermark_tlog::size::LeafIndex;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::{Decided, Fork, KeptHead, LedgerRow, NewRow, Refusal, RowRecord, Sighting};
-use crate::ports::{AdvanceError, CommitRowError, Ledger, LedgerFault, PortFuture, RecordRefusalError};
+use crate::ports::{AdvanceError, CommitRowError, Decisions, Ledger, LedgerFault, PortFuture, RecordRefusalError};
 
 mod rows;
 
@@ -182,27 +182,20 @@ impl SqliteLedger {
 
     async fn read_fork(&self) -> Result<Option<Fork>, LedgerFault> {
         const ACTION: &str = "read the evidence of forks";
-        let fork = sqlx::query_as(
-            "SELECT verified, found, prefix_root, link, seen_at FROM fork ORDER BY fork_id LIMIT 1",
-        )
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(fault(ACTION))?;
+        let fork =
+            sqlx::query_as("SELECT verified, found, prefix_root, link, seen_at FROM fork ORDER BY fork_id LIMIT 1")
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(fault(ACTION))?;
         fork.map(rows::fork).transpose().map_err(fault(ACTION))
     }
 
-    async fn read_newest(&self, count: u32) -> Result<(Vec<RowRecord>, Vec<Refusal>), LedgerFault> {
+    async fn read_newest(&self, count: u32) -> Result<Decisions, LedgerFault> {
         const ACTION: &str = "read the newest decisions";
-        let countersigned = sqlx::query_as(rows::NEWEST_ROWS)
-            .bind(count)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault(ACTION))?;
-        let refused = sqlx::query_as(rows::NEWEST_REFUSALS)
-            .bind(count)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(fault(ACTION))?;
+        let countersigned =
+            sqlx::query_as(rows::NEWEST_ROWS).bind(count).fetch_all(&self.pool).await.map_err(fault(ACTION))?;
+        let refused =
+            sqlx::query_as(rows::NEWEST_REFUSALS).bind(count).fetch_all(&self.pool).await.map_err(fault(ACTION))?;
         Ok((read_all(countersigned, rows::row, ACTION)?, read_all(refused, rows::refusal, ACTION)?))
     }
 }
@@ -252,7 +245,7 @@ impl Ledger for SqliteLedger {
         Box::pin(self.read_fork())
     }
 
-    fn newest_decisions(&self, count: u32) -> PortFuture<'_, Result<(Vec<RowRecord>, Vec<Refusal>), LedgerFault>> {
+    fn newest_decisions(&self, count: u32) -> PortFuture<'_, Result<Decisions, LedgerFault>> {
         Box::pin(self.read_newest(count))
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::ledger::memory::MemoryLedger;
 use crate::ledger::{Decided, Fork, KeptHead, LedgerRow, NewRow, Refusal, RowRecord, Sighting};
-use crate::ports::{AdvanceError, CommitRowError, Ledger, LedgerFault, PortFuture, RecordRefusalError};
+use crate::ports::{AdvanceError, CommitRowError, Decisions, Ledger, LedgerFault, PortFuture, RecordRefusalError};
 
 /// Which call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Ledger for FaultyLedger {
         self.memory.fork()
     }
 
-    fn newest_decisions(&self, count: u32) -> PortFuture<'_, Result<(Vec<RowRecord>, Vec<Refusal>), LedgerFault>> {
+    fn newest_decisions(&self, count: u32) -> PortFuture<'_, Result<Decisions, LedgerFault>> {
         self.memory.newest_decisions(count)
     }
 }

@@ -9,9 +9,11 @@ use countermark_bundle::entry::{
     CertifiedStatement, Decision, Entry, POLICY_CHANGE_TYPE, PolicyChange, REVOCATION_TYPE, Revocation,
 };
 use countermark_bundle::identity::{Digest, Namespace, Side, Timestamp};
+use countermark_bundle::key::PublicKey;
 use countermark_bundle::namespace_state::NamespaceState;
 use countermark_bundle::statement::Statement;
 use countermark_bundle::to_sign;
+use countermark_bundle::trust::TrustFile;
 use countermark_signer_policy::access_token::{Audience, Issuer, KeySet, Scope, TokenKey};
 use countermark_tlog::checkpoint::Checkpoint;
 use countermark_tlog::cosignature::{Cosignature, cosignature_message};
@@ -56,12 +58,14 @@ pub(crate) struct FakeLog {
 #[derive(Clone)]
 struct Log {
     state: NamespaceState,
+    token_key: PublicKey,
     entries: Vec<Vec<u8>>,
     edge: RightEdge,
     nodes: BTreeMap<NodeCoord, Hash>,
     note: Vec<u8>,
     answers: VecDeque<Answer>,
     tiles_damaged: bool,
+    tiles_short: bool,
     bundles: Bundles,
     unreachable: bool,
     reads: usize,
@@ -77,14 +81,21 @@ enum Bundles {
 impl FakeLog {
     /// A log that holds its policy and nothing else.
     pub(crate) fn new(clock: &TestClock) -> Self {
+        Self::for_operator(&trust(), Keys::token_issuer().public(), clock)
+    }
+
+    /// The same for other keys of the operator.
+    pub(crate) fn for_operator(trust: &TrustFile, token_key: &PublicKey, clock: &TestClock) -> Self {
         let log = Log {
-            state: NamespaceState::new(&trust()).unwrap(),
+            state: NamespaceState::new(trust).unwrap(),
+            token_key: token_key.clone(),
             entries: Vec::new(),
             edge: RightEdge::empty(),
             nodes: BTreeMap::new(),
             note: Vec::new(),
             answers: VecDeque::new(),
             tiles_damaged: false,
+            tiles_short: false,
             bundles: Bundles::Whole,
             unreachable: false,
             reads: 0,
@@ -116,6 +127,10 @@ impl FakeLog {
 
     pub(crate) fn damage_tiles(&self, damaged: bool) {
         self.log().tiles_damaged = damaged;
+    }
+
+    pub(crate) fn shorten_tiles(&self) {
+        self.log().tiles_short = true;
     }
 
     pub(crate) fn serve_other_entries(&self) {
@@ -233,9 +248,10 @@ impl FakeLog {
 
     fn keep(&self, bytes: &[u8]) -> Result<u64, SubmitError> {
         let entry = Entry::parse(bytes).unwrap();
-        let known = self.entries().iter().position(|known| {
-            Entry::parse(known).is_ok_and(|known| known.identity() == entry.identity())
-        });
+        let known = self
+            .entries()
+            .iter()
+            .position(|known| Entry::parse(known).is_ok_and(|known| known.identity() == entry.identity()));
         if let Some(known) = known {
             return Ok(known.try_into().unwrap());
         }
@@ -246,7 +262,8 @@ impl FakeLog {
     }
 
     async fn answer(&self, bytes: &[u8], token: &str) -> Result<UntrustedAnswer, SubmitError> {
-        check_token(token, self.clock.now());
+        let token_key = self.log().token_key.clone();
+        check_token(token, token_key, self.clock.now());
         let answer = self.log().answers.pop_front();
         let published = |index_of: u64| UntrustedAnswer::Published { index: index(index_of), size: size(self.size()) };
         match answer {
@@ -270,8 +287,8 @@ impl FakeLog {
     }
 }
 
-fn check_token(token: &str, now: Timestamp) {
-    let key = TokenKey { issuer: Issuer::new(ISSUER).unwrap(), key: Keys::token_issuer().public().clone() };
+fn check_token(token: &str, key: PublicKey, now: Timestamp) {
+    let key = TokenKey { issuer: Issuer::new(ISSUER).unwrap(), key };
     let claims = KeySet::new(vec![key]).unwrap().verify(token, &Audience::new(AUDIENCE).unwrap(), now).unwrap();
     assert!(claims.allow(&Namespace::parse("backup").unwrap(), Scope::Entries));
     assert!(!claims.allow(&Namespace::parse("backup").unwrap(), Scope::Statements));
@@ -349,7 +366,10 @@ impl LogReader for FakeLog {
         log.reads += 1;
         let mut bytes: Vec<u8> = tile.nodes().flat_map(|node| log.nodes[&node].0).collect();
         if log.tiles_damaged {
-            bytes.iter_mut().for_each(|byte| *byte ^= 1);
+            bytes = bytes.into_iter().map(|byte| byte ^ 1).collect();
+        }
+        if log.tiles_short {
+            bytes.pop();
         }
         Box::pin(std::future::ready(Ok(bytes)))
     }
@@ -360,6 +380,10 @@ impl LogReader for FakeLog {
         let first = usize::try_from(bundle.index() * 256).unwrap();
         let entries = &log.entries[first..first + usize::from(bundle.width())];
         let mut bytes = entry_bundle::encode(entries.iter().map(Vec::as_slice)).unwrap();
+        if log.unreachable {
+            let status = ReadError::Status { what: Resource::EntryBundle, status: 502 };
+            return Box::pin(std::future::ready(Err(status)));
+        }
         match log.bundles {
             Bundles::Whole => {}
             Bundles::Other => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use countermark_bundle::authority::{AuthorityKeys, OperatorKeys, SidedKeys};
+use countermark_bundle::entry::Decision;
 use countermark_bundle::identity::{Digest, Epoch, Name, Side, Timestamp};
 use countermark_bundle::key::{KeyAlgorithm, PublicKey};
 use countermark_bundle::statement::{
@@ -13,7 +14,8 @@ use countermark_bundle::trust::{Limits, TRUST_TYPE, TrustFile, TrustFloor};
 use countermark_keys::Role;
 use countermark_signer_policy::PolicySet;
 use countermark_signer_policy::access_token::{Audience, Issuer};
-use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::checkpoint::{Checkpoint, Origin};
+use countermark_tlog::hash::empty_root;
 use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
 use countermark_tlog::size::{LeafIndex, TreeSize};
 
@@ -22,7 +24,10 @@ use crate::access::AccessTokens;
 use crate::countersign::OperatorKey;
 use crate::countersigner::{Countersigner, Ports, Settings};
 use crate::decide::OperatorRules;
+use crate::follow::View;
 use crate::ports::Clock;
+use crate::receipt::{UntrustedEntry, VerifiedReceipt};
+use crate::replay::Replay;
 
 /// 2026-11-21T00:00:00Z.
 pub(crate) const NOW: u64 = 1_795_219_200;
@@ -102,13 +107,15 @@ impl Keys {
 
 /// One log, four witnesses of which three must cosign.
 pub(crate) fn policy_text() -> String {
-    let mut text = format!("log {}\n", vkey(ORIGIN, SignatureType::Ed25519, Keys::log().public()));
-    for number in 0..4 {
-        let witness = Keys::witness(number);
-        let key = vkey(&format!("w{number}.example"), SignatureType::CosignatureEd25519, witness.public());
-        text.push_str(&format!("witness w{number} {key}\n"));
-    }
-    text + "group quorum-of-witnesses 3 w0 w1 w2 w3\nquorum quorum-of-witnesses\n"
+    let log = vkey(ORIGIN, SignatureType::Ed25519, Keys::log().public());
+    let witnesses: String = (0..4)
+        .map(|number| {
+            let name = format!("w{number}.example");
+            let key = vkey(&name, SignatureType::CosignatureEd25519, Keys::witness(number).public());
+            format!("witness w{number} {key}\n")
+        })
+        .collect();
+    format!("log {log}\n{witnesses}group quorum-of-witnesses 3 w0 w1 w2 w3\nquorum quorum-of-witnesses\n")
 }
 
 pub(crate) fn trust() -> TrustFile {
@@ -214,12 +221,7 @@ impl World {
     /// A log with its policy entry alone, and an empty ledger.
     pub(crate) fn new() -> Self {
         let clock = TestClock::at(NOW);
-        Self {
-            log: FakeLog::new(&clock),
-            ledger: FaultyLedger::default(),
-            clock,
-            signatures: Signatures::default(),
-        }
+        Self { log: FakeLog::new(&clock), ledger: FaultyLedger::default(), clock, signatures: Signatures::default() }
     }
 
     pub(crate) fn settings(&self, cool_off_seconds: u64) -> Settings {
@@ -253,4 +255,25 @@ impl World {
     pub(crate) async fn start_with(&self, settings: Settings) -> Countersigner {
         Countersigner::start(settings, self.ports()).await.unwrap()
     }
+}
+
+/// The whole published log as somebody verifies it who has countersigned nothing in it.
+pub(crate) async fn view_of(log: &FakeLog) -> View {
+    let mut view = View::new(Replay::new(&trust(), Keys::officer().public().key_id()).unwrap());
+    let floor = Checkpoint { origin: origin(), size: size(0), root: empty_root() };
+    view.follow(log, &FaultyLedger::default(), &floor, at(NOW)).await.unwrap();
+    view
+}
+
+/// The receipt of an epoch under a view's head.
+pub(crate) async fn receipt_of(log: &FakeLog, view: &View, number: u64) -> VerifiedReceipt {
+    let (head, state) = (view.head().unwrap(), view.replay().state());
+    let index = state.statement(epoch(number)).unwrap().index;
+    let entry = UntrustedEntry::fetch(log, index, head).await.unwrap();
+    entry.verify(head, state, view.replay().admission_rules(epoch(number))).unwrap()
+}
+
+/// A decision of no policy at all.
+pub(crate) fn decision() -> Decision {
+    Decision { policy: Digest::of(b"operator policy"), rule: name("still-valid") }
 }

@@ -70,3 +70,26 @@ fn a_refusal_prints_no_token() {
     let refusal = bearer(&headers).unwrap_err();
     assert!(!format!("{refusal} {refusal:?}").contains("top-secret"));
 }
+
+/// Writes a key set with one issuer, and gives the authorization of a token that it made for a namespace of the house.
+pub(crate) fn issue(path: &Path, issuer: &TestSigner, namespace: &str) -> String {
+    use countermark_signer_policy::access_token::{Claims, mint};
+
+    use crate::testing::NOW;
+    use crate::testing::world::{at, name};
+
+    let by = Issuer::new("https://issuer.example").unwrap();
+    let key = TokenKey { issuer: by.clone(), key: issuer.public().clone() };
+    fs::write(path, KeySet::new(vec![key]).unwrap().write()).unwrap();
+    let claims = Claims {
+        issuer: by,
+        subject: name("operator"),
+        audience: audience(),
+        issued_at: at(NOW),
+        expires_at: at(NOW + 3_600),
+        token_id: None,
+        namespaces: [Namespace::parse(namespace).unwrap()].into(),
+        scopes: Scope::ALL.into(),
+    };
+    format!("Bearer {}", mint(issuer, &claims).unwrap())
+}

@@ -265,22 +265,17 @@ impl NamespaceConfig {
     pub(super) fn read(text: NamespaceText, authority: &str, folder: &Path) -> Result<Self, NamespaceConfigError> {
         let namespace = Namespace::parse(&text.name)?;
         let origin = format!("{authority}/{namespace}");
-        let origin =
-            Origin::new(&origin).map_err(|source| NamespaceConfigError::Origin { origin, source })?;
+        let origin = Origin::new(&origin).map_err(|source| NamespaceConfigError::Origin { origin, source })?;
         let trust_path = folder.join(&text.trust);
         let trust = read_trust(&trust_path, &origin)?;
-        let authority = trust.authority().map_err(|source| NamespaceConfigError::Trust {
-            path: trust_path.clone(),
-            source: source.into(),
-        })?;
+        let authority = trust
+            .authority()
+            .map_err(|source| NamespaceConfigError::Trust { path: trust_path.clone(), source: source.into() })?;
         let witness_policy = authority.policy();
         if !text.allow_no_fault_tolerance {
             witness_policy
                 .require_fault_tolerance(FAULTS_MIN)
-                .map_err(|source| NamespaceConfigError::Quorum {
-                    path: trust_path.clone(),
-                    source,
-                })?;
+                .map_err(|source| NamespaceConfigError::Quorum { path: trust_path.clone(), source })?;
         }
         let witnesses = witness_policy
             .witnesses()
@@ -350,28 +345,19 @@ impl NamespaceConfig {
         let signer = KeyFile::open_signer(path, role, &self.passphrase_file)?;
         // The clear part was checked against the trust file; the sealed part must be the same key still.
         let trusted = self.trust.keys.triples().iter().any(|triple| triple.key.bytes() == signer.public_key());
-        if trusted {
-            Ok(signer)
-        } else {
-            Err(OpenNamespaceError::KeyChanged { path: path.to_owned() })
-        }
+        if trusted { Ok(signer) } else { Err(OpenNamespaceError::KeyChanged { path: path.to_owned() }) }
     }
 }
 
 fn read_trust(path: &Path, origin: &Origin) -> Result<TrustFile, NamespaceConfigError> {
-    let read_error = |source| NamespaceConfigError::ReadTrust {
-        path: path.to_owned(),
-        source,
-    };
+    let read_error = |source| NamespaceConfigError::ReadTrust { path: path.to_owned(), source };
     let file = File::open(path).map_err(read_error)?;
     let mut bytes = Vec::new();
     // One byte more than allowed, so that a file that is too long is refused as such.
     let limit = u64::try_from(TRUST_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(&mut bytes).map_err(read_error)?;
-    let trust = TrustFile::parse(&bytes).map_err(|source| NamespaceConfigError::Trust {
-        path: path.to_owned(),
-        source,
-    })?;
+    let trust =
+        TrustFile::parse(&bytes).map_err(|source| NamespaceConfigError::Trust { path: path.to_owned(), source })?;
     if trust.origin != *origin {
         return Err(NamespaceConfigError::OtherOrigin {
             path: path.to_owned(),
@@ -380,10 +366,7 @@ fn read_trust(path: &Path, origin: &Origin) -> Result<TrustFile, NamespaceConfig
         });
     }
     if trust.serial != 0 {
-        return Err(NamespaceConfigError::TrustSerial {
-            path: path.to_owned(),
-            found: trust.serial,
-        });
+        return Err(NamespaceConfigError::TrustSerial { path: path.to_owned(), found: trust.serial });
     }
     Ok(trust)
 }
@@ -399,10 +382,7 @@ fn endpoint(witness: &PolicyWitness, trust: &Path) -> Result<WitnessEndpoint, Na
         path: trust.to_owned(),
         witness: witness.vkey.name().to_string(),
     })?;
-    Ok(WitnessEndpoint {
-        vkey: witness.vkey.clone(),
-        url,
-    })
+    Ok(WitnessEndpoint { vkey: witness.vkey.clone(), url })
 }
 
 fn check_key(
@@ -414,22 +394,12 @@ fn check_key(
 ) -> Result<(), NamespaceConfigError> {
     let found = KeyFile::public(path).map_err(|source| NamespaceConfigError::ReadKey { field, source })?;
     if found.role != role {
-        return Err(NamespaceConfigError::KeyRole {
-            field,
-            path: path.to_owned(),
-            expected: role,
-            found: found.role,
-        });
+        return Err(NamespaceConfigError::KeyRole { field, path: path.to_owned(), expected: role, found: found.role });
     }
     if trusted.iter().any(|key| hex::encode(key) == found.public_key) {
         Ok(())
     } else {
-        Err(NamespaceConfigError::KeyNotTrusted {
-            field,
-            path: path.to_owned(),
-            role,
-            trust: trust.to_owned(),
-        })
+        Err(NamespaceConfigError::KeyNotTrusted { field, path: path.to_owned(), role, trust: trust.to_owned() })
     }
 }
 
@@ -444,10 +414,8 @@ fn first_policy(
         let Some(bytes) = bytes else {
             return Err(NamespaceConfigError::OfficerKey { subject, source: None });
         };
-        let key = PublicKey::ed25519(&bytes).map_err(|source| NamespaceConfigError::OfficerKey {
-            subject: subject.clone(),
-            source: Some(source),
-        })?;
+        let key = PublicKey::ed25519(&bytes)
+            .map_err(|source| NamespaceConfigError::OfficerKey { subject: subject.clone(), source: Some(source) })?;
         if officers.iter().any(|other| other.subject == subject || other.key == key) {
             return Err(NamespaceConfigError::OfficerTwice { subject });
         }
@@ -458,10 +426,9 @@ fn first_policy(
     let count = u64::try_from(officers.len()).unwrap_or(u64::MAX);
     match approvals_needed {
         None if officers.is_empty() => Ok(None),
-        Some(approvals_needed) if (1..=count).contains(&approvals_needed) => Ok(Some(FirstPolicy {
-            officers,
-            approvals_needed,
-        })),
+        Some(approvals_needed) if (1..=count).contains(&approvals_needed) => {
+            Ok(Some(FirstPolicy { officers, approvals_needed }))
+        }
         Some(_) | None => Err(refused),
     }
 }

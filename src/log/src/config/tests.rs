@@ -1,1 +1,243 @@
+use std::fs;
 
+use countermark_bundle::identity::NameError;
+use countermark_bundle::key::KeyAlgorithm;
+use countermark_keys::Role;
+use countermark_tlog::policy::QuorumAnalysisError;
+
+use super::house::House;
+use super::*;
+use crate::testing::TestSigner;
+
+/// What a changed text of a house with one namespace, `backup`, gives.
+fn refused(house: &House, from: &str, to: &str) -> ConfigError {
+    let text = house.text.replacen(from, to, 1);
+    assert_ne!(text, house.text, "{from:?} stands in the text");
+    house.parse(&text).unwrap_err()
+}
+
+/// The same, where the namespace is what is refused.
+fn namespace_refused(house: &House, from: &str, to: &str) -> NamespaceConfigError {
+    match refused(house, from, to) {
+        ConfigError::Namespace { source, .. } => *source,
+        other => panic!("{other}"),
+    }
+}
+
+fn assert_names(error: &impl std::fmt::Display, parts: &[&str]) {
+    let text = error.to_string();
+    for part in parts {
+        assert!(text.contains(part), "{text:?} names {part:?}");
+    }
+}
+
+#[test]
+fn a_whole_configuration_is_read_and_its_defaults_follow_from_the_trust_file() {
+    let house = House::new(&["backup", "keys"]);
+    let config = house.config();
+    assert_eq!((config.authority.as_str(), config.audience.as_str()), ("log.example", "log.example"));
+    assert_eq!(config.submission_deadline, Duration::from_secs(2));
+    assert_eq!(config.database_folder, house.path("databases"));
+    let names: Vec<_> = config.namespaces.iter().map(|one| one.origin.as_str()).collect();
+    assert_eq!(names, ["log.example/backup", "log.example/keys"]);
+    let namespace = &config.namespaces[0];
+    assert_eq!(namespace.witnesses.len(), 4);
+    assert_eq!(namespace.witnesses[0].url, "http://w0.example", "without the slash at its end");
+    assert_eq!(namespace.recosign_every, Duration::from_hours(6));
+    let officers = &namespace.first_policy.as_ref().unwrap().officers;
+    let subjects: Vec<_> = officers.iter().map(|officer| officer.subject.as_str()).collect();
+    assert_eq!(subjects, ["officer-0", "officer-1"], "sorted, as the first entry needs them");
+    assert!(namespace.open().is_ok());
+}
+
+#[test]
+fn a_file_that_is_not_a_configuration_is_refused() {
+    let house = House::new(&["backup"]);
+    let path = house.path("log.toml");
+    assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::Read { .. }));
+    fs::write(&path, &house.text).unwrap();
+    assert_eq!(Config::load(&path).unwrap().register_folder, house.path("register"));
+    fs::write(&path, " ".repeat(1 << 20) + "x").unwrap();
+    assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::TooLarge { .. }));
+    for (from, to) in [
+        ("authority =", "autority ="),
+        ("listen = \"127.0.0.1:0\"\n", ""),
+        ("\"fleet-keys\"", "\"raw\""),
+        ("approvals_needed = 2", "approvals_needed = -1"),
+        ("trust =", "trust_file ="),
+    ] {
+        assert!(matches!(refused(&house, from, to), ConfigError::Toml(_)), "{to}");
+    }
+}
+
+#[test]
+fn tokens_are_not_taken_in_the_clear_from_a_network() {
+    let house = House::new(&["backup"]);
+    let open = house.text.replace("127.0.0.1:0", "0.0.0.0:80");
+    assert!(house.parse(&open).is_ok(), "a server that only reads may listen anywhere");
+    let taking = format!("token_keys = \"keys.json\"\n{open}");
+    let error = house.parse(&taking).unwrap_err();
+    assert!(matches!(error, ConfigError::TokensInTheClear { .. }), "{error}");
+    assert!(house.parse(&format!("behind_tls_proxy = true\n{taking}")).is_ok());
+    assert!(house.parse(&format!("token_keys = \"keys.json\"\n{}", house.text)).is_ok());
+    let six = taking.replace("0.0.0.0:80", "[::1]:80");
+    assert!(house.parse(&six).is_ok());
+}
+
+#[test]
+fn the_rules_of_the_whole_are_kept() {
+    let house = House::new(&["backup"]);
+    let one = refused(&house, "\"register\"", "\"./databases\"");
+    assert!(matches!(one, ConfigError::OneFolder { .. }), "{one}");
+    for deadline in ["0", "60001"] {
+        let error = refused(&house, "deadline_ms = 2000", &format!("deadline_ms = {deadline}"));
+        assert!(matches!(error, ConfigError::SubmissionDeadline { .. }), "{error}");
+    }
+    let error = refused(&house, "listen", "audience = \"a b\"\nlisten");
+    assert!(matches!(error, ConfigError::Audience { .. }), "{error}");
+    let none = house.text.split("\n[[namespace]]").next().unwrap();
+    assert!(matches!(house.parse(none).unwrap_err(), ConfigError::NoNamespace));
+    let twice = format!("{}{}", house.text, &house.text[none.len()..]);
+    let error = house.parse(&twice).unwrap_err();
+    assert!(matches!(error, ConfigError::NamespaceTwice { .. }), "{error}");
+}
+
+#[test]
+fn no_two_namespaces_share_a_key() {
+    let house = House::new(&["backup", "keys"]);
+    let shared = house.config().namespaces[0].trust.keys.revocation.operator.clone();
+    house.change_trust("keys", |trust| trust.keys.revocation.operator = shared);
+    let error = house.parse(&house.text).unwrap_err();
+    assert!(matches!(&error, ConfigError::SharedKey { first, second, .. } if first == "backup" && second == "keys"), "{error}");
+}
+
+#[test]
+fn a_namespace_has_a_name_that_the_surface_does_not_need() {
+    let house = House::new(&["backup"]);
+    for (name, expect) in [("Backup", NameError::Form), ("v1", NameError::Reserved), ("tile", NameError::Reserved)] {
+        let error = namespace_refused(&house, "name = \"backup\"", &format!("name = \"{name}\""));
+        assert!(matches!(error, NamespaceConfigError::Name(found) if found == expect), "{error}");
+    }
+    // The audience follows from the authority's name, so it is said here.
+    let error = namespace_refused(&house, "authority = \"log.example\"", "audience = \"a\"\nauthority = \"a+b\"");
+    assert!(matches!(error, NamespaceConfigError::Origin { .. }), "{error}");
+}
+
+#[test]
+fn the_trust_file_must_be_of_this_log_and_of_its_beginning() {
+    let house = House::new(&["backup"]);
+    let error = namespace_refused(&house, "backup/trust.json", "backup/none.json");
+    assert!(matches!(error, NamespaceConfigError::ReadTrust { .. }), "{error}");
+    assert_names(&error, &["trust:", "backup/none.json"]);
+    let error = namespace_refused(&house, "backup/trust.json", "backup/log.key");
+    assert!(matches!(error, NamespaceConfigError::Trust { .. }), "{error}");
+    let error = namespace_refused(&house, "authority = \"log.example\"", "authority = \"other.example\"");
+    assert!(matches!(error, NamespaceConfigError::OtherOrigin { .. }), "{error}");
+    assert_names(&error, &["trust.json", "log.example/backup", "other.example/backup"]);
+    house.change_trust("backup", |trust| trust.serial = 1);
+    let error = namespace_refused(&house, "2000", "2001");
+    assert!(matches!(error, NamespaceConfigError::TrustSerial { found: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_quorum_that_stands_no_faulty_witness_is_refused_unless_told() {
+    let house = House::new(&["backup"]);
+    house.change_trust("backup", |trust| trust.keys.policy = trust.keys.policy.replace("group three 3 w0 w1 w2 w3", "group three 2 w0 w1 w2"));
+    let error = namespace_refused(&house, "2000", "2001");
+    let too_few = |error: &NamespaceConfigError| {
+        matches!(error, NamespaceConfigError::Quorum { source: QuorumAnalysisError::TooFewFaults { .. }, .. })
+    };
+    assert!(too_few(&error), "{error}");
+    assert_names(&error, &["trust.json", "allow_no_fault_tolerance"]);
+    let told = house.text.replace("approvals_needed", "allow_no_fault_tolerance = true\napprovals_needed");
+    assert!(house.parse(&told).is_ok());
+}
+
+#[test]
+fn every_witness_has_a_url_that_can_be_asked() {
+    for url in ["", " ftp://w0.example", " w0.example", " http://", " http://w0.example/?a=b"] {
+        let house = House::new(&["backup"]);
+        house.change_trust("backup", |trust| trust.keys.policy = trust.keys.policy.replacen(" http://w0.example/", url, 1));
+        let error = namespace_refused(&house, "2000", "2001");
+        assert!(matches!(error, NamespaceConfigError::WitnessUrl { .. }), "{url:?}: {error}");
+        assert_names(&error, &["w0.example", "trust.json"]);
+    }
+}
+
+#[test]
+fn every_key_file_holds_the_key_that_the_trust_file_believes_in() {
+    for (field, role) in [
+        ("log_key_file", Role::Log),
+        ("certificate_key_file", Role::Certificate),
+        ("administration_key_file", Role::Administration),
+    ] {
+        let house = House::new(&["backup"]);
+        let own = format!("{field} = \"backup/{}.key\"", field.trim_end_matches("_key_file"));
+        let error = namespace_refused(&house, &own, &format!("{field} = \"backup/none.key\""));
+        assert!(matches!(error, NamespaceConfigError::ReadKey { .. }), "{error}");
+        assert_names(&error, &[field, "backup/none.key"]);
+        house.stray_key("backup/revocation.key", Role::Revocation, "backup/passphrase");
+        let error = namespace_refused(&house, &own, &format!("{field} = \"backup/revocation.key\""));
+        assert!(matches!(error, NamespaceConfigError::KeyRole { .. }), "{error}");
+        house.stray_key("backup/stray.key", role, "backup/passphrase");
+        let error = namespace_refused(&house, &own, &format!("{field} = \"backup/stray.key\""));
+        assert!(matches!(error, NamespaceConfigError::KeyNotTrusted { .. }), "{error}");
+        assert_names(&error, &[field, "backup/stray.key", "backup/trust.json"]);
+    }
+}
+
+#[test]
+fn officers_and_vendors_are_read_strictly() {
+    let house = House::new(&["backup"]);
+    let officer = |seed| hex::encode(TestSigner::new(Role::Officer, seed).public().bytes());
+    for bad in ["zz".to_owned(), officer(8).to_uppercase(), "00".repeat(31), format!("01{}", "00".repeat(31))] {
+        let error = namespace_refused(&house, &officer(8), &bad);
+        assert!(matches!(error, NamespaceConfigError::OfficerKey { .. }), "{bad}: {error}");
+    }
+    for (from, to) in [(officer(8), officer(9)), ("officer-0".to_owned(), "officer-1".to_owned())] {
+        let error = namespace_refused(&house, &from, &to);
+        assert!(matches!(error, NamespaceConfigError::OfficerTwice { .. }), "{error}");
+    }
+    for needed in ["approvals_needed = 0", "approvals_needed = 3", ""] {
+        let error = namespace_refused(&house, "approvals_needed = 2", needed);
+        assert!(matches!(error, NamespaceConfigError::ApprovalsNeeded { officers: 2 }), "{error}");
+    }
+    let x25519 = format!("algorithm = \"x25519\", public_key = \"{}\"", "07".repeat(32));
+    let vendor = hex::encode(TestSigner::new(Role::Vendor, 10).public().bytes());
+    let error = namespace_refused(&house, &format!("algorithm = \"ed25519\", public_key = \"{vendor}\""), &x25519);
+    assert!(matches!(error, NamespaceConfigError::VendorAlgorithm { found: KeyAlgorithm::X25519 }), "{error}");
+}
+
+#[test]
+fn heads_stay_young_and_witnesses_have_a_deadline() {
+    let house = House::new(&["backup"]);
+    let with = |line: &str| house.parse(&house.text.replace("approvals_needed", &format!("{line}\napprovals_needed")));
+    let read = |config: Config| (config.namespaces[0].recosign_every, config.namespaces[0].witness_timeout);
+    let found = read(with("recosign_every_seconds = 60\nwitness_timeout_ms = 700").unwrap());
+    assert_eq!(found, (Duration::from_mins(1), Duration::from_millis(700)));
+    for seconds in [0, 21_601] {
+        let error = with(&format!("recosign_every_seconds = {seconds}")).unwrap_err().to_string();
+        assert!(error.contains("must be 1 to 21600"), "{error}");
+    }
+    for ms in [0, 60_001] {
+        let error = with(&format!("witness_timeout_ms = {ms}")).unwrap_err().to_string();
+        assert!(error.contains("must be 1 to 60000"), "{error}");
+    }
+}
+
+#[test]
+fn keys_and_policies_that_do_not_open_are_told() {
+    let house = House::new(&["backup"]);
+    let config = house.config();
+    let namespace = &config.namespaces[0];
+    let with_policy = house.text.replace("approvals_needed", "policy = \"none\"\napprovals_needed");
+    let error = house.parse(&with_policy).unwrap().namespaces[0].open().err().unwrap();
+    assert!(matches!(error, OpenNamespaceError::Policy(_)), "{error}");
+    let log_key = house.path("backup/log.key");
+    fs::remove_file(&log_key).unwrap();
+    let error = namespace.open().err().unwrap();
+    assert!(matches!(error, OpenNamespaceError::Key(_)), "{error}");
+    house.stray_key("backup/log.key", Role::Log, "backup/passphrase");
+    let error = namespace.open().err().unwrap();
+    assert!(matches!(&error, OpenNamespaceError::KeyChanged { path } if *path == log_key), "{error}");
+}

@@ -13,10 +13,7 @@ use super::{Served, Service};
 use crate::plexi::{Configuration, KeyInfo, LastVerifiedEpoch, NamespaceInfo, Namespaces, SignatureResponse};
 
 /// `GET /info`: the certificate keys of every namespace.
-pub(super) async fn info(
-    State(service): State<Arc<Service>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
+pub(super) async fn info(State(service): State<Arc<Service>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
     let keys = service.namespaces().flat_map(|served| &served.handle.trust().keys.certificate);
     let configuration = Configuration {
@@ -32,9 +29,7 @@ pub(super) async fn namespaces(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
-    let namespaces = Namespaces {
-        namespaces: service.namespaces().map(info_of).collect(),
-    };
+    let namespaces = Namespaces { namespaces: service.namespaces().map(info_of).collect() };
     Ok(answer::json(StatusCode::OK, &namespaces, Freshness::Revalidate))
 }
 

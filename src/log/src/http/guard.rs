@@ -30,17 +30,12 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(deadline: Duration) -> Self {
-        Self {
-            deadline,
-            places: Arc::new(Semaphore::new(REQUESTS_MAX)),
-        }
+        Self { deadline, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
     }
 
     /// Puts the guard around every route and fallback of a router.
     pub(super) fn around(&self, router: Router) -> Router {
-        router
-            .layer(from_fn_with_state(self.clone(), admit))
-            .layer(CatchPanicLayer::custom(panicked))
+        router.layer(from_fn_with_state(self.clone(), admit)).layer(CatchPanicLayer::custom(panicked))
     }
 }
 

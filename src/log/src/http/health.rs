@@ -73,10 +73,7 @@ pub(super) async fn readyz(
     let namespaces: Vec<_> = service.namespaces().map(NamespaceReadiness::of).collect();
     let late: Vec<&str> = namespaces.iter().filter(|one| !one.ready).map(|one| one.name.as_str()).collect();
     if late.is_empty() {
-        let ready = Ready {
-            ready: true,
-            namespaces,
-        };
+        let ready = Ready { ready: true, namespaces };
         return Ok(answer::json(StatusCode::OK, &ready, Freshness::Never));
     }
     let detail = format!("not ready: {}", late.join(", "));

@@ -77,7 +77,10 @@ pub(crate) fn leaf_index(text: &str) -> Result<LeafIndex, Problem> {
 
 /// The epoch in a path.
 pub(crate) fn epoch(text: &str) -> Result<Epoch, Problem> {
-    parse_decimal_u64(text).ok().and_then(Epoch::new).ok_or_else(|| malformed("the epoch in the path", "an epoch from 1 to 2^53-1"))
+    parse_decimal_u64(text)
+        .ok()
+        .and_then(Epoch::new)
+        .ok_or_else(|| malformed("the epoch in the path", "an epoch from 1 to 2^53-1"))
 }
 
 #[cfg(test)]

@@ -141,11 +141,7 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem with what is special about this one.
     pub(crate) fn new(kind: ProblemKind, detail: impl Display) -> Self {
-        Self {
-            kind,
-            detail: detail.to_string(),
-            extras: Box::default(),
-        }
+        Self { kind, detail: detail.to_string(), extras: Box::default() }
     }
 
     /// A failure of ours. It is logged here, once, with everything that led to it; the caller learns nothing of it.

@@ -257,13 +257,13 @@ async fn consistency_proof(
 /// Where the published entry of a leaf hash is.
 async fn index_of(served: &Served, published: &Published, text: &str) -> Result<LeafIndex, Problem> {
     let bytes: Option<[u8; 32]> = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-    let hash = bytes.filter(|bytes| hex::encode(bytes) == text).ok_or_else(|| {
-        Problem::new(ProblemKind::MalformedParameter, "leaf_hash must be 64 lower-case hex digits")
-    })?;
+    let hash = bytes
+        .filter(|bytes| hex::encode(bytes) == text)
+        .ok_or_else(|| Problem::new(ProblemKind::MalformedParameter, "leaf_hash must be 64 lower-case hex digits"))?;
     let index = served.handle.index_of_leaf_hash(LeafHash(Hash(hash))).await?;
-    index
-        .filter(|index| index.is_in(published.size))
-        .ok_or_else(|| Problem::new(ProblemKind::UnknownLeaf, format_args!("no published entry has the leaf hash {text}")))
+    index.filter(|index| index.is_in(published.size)).ok_or_else(|| {
+        Problem::new(ProblemKind::UnknownLeaf, format_args!("no published entry has the leaf hash {text}"))
+    })
 }
 
 fn beyond(published: &Published, what: std::fmt::Arguments<'_>) -> Problem {

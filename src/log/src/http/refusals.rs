@@ -73,11 +73,7 @@ impl From<SubmitError> for Problem {
         let text = error.to_string();
         match error {
             SubmitError::Refused(refusal) => refusal.into(),
-            SubmitError::Conflict {
-                next_epoch,
-                previous,
-                rule,
-            } => Self::new(rule_kind(&rule), rule)
+            SubmitError::Conflict { next_epoch, previous, rule } => Self::new(rule_kind(&rule), rule)
                 .member("next_epoch", json!(next_epoch))
                 .member("previous", json!(previous)),
             SubmitError::Overloaded { retry_after } => {

@@ -71,11 +71,7 @@ pub(super) async fn statement(
     let submission = Submission::Statement {
         statement: decode("statement", &body.statement)?,
         approvals: body.approvals,
-        attestations: body
-            .attestations
-            .iter()
-            .map(|text| decode("attestations", text))
-            .collect::<Result<_, _>>()?,
+        attestations: body.attestations.iter().map(|text| decode("attestations", text)).collect::<Result<_, _>>()?,
         submitter,
     };
     submit(&service, served, submission, wait).await
@@ -92,10 +88,7 @@ pub(super) async fn entry(
     let wait = wait_level(query.as_deref())?;
     let served = service.namespace(&ns)?;
     let submitter = authorize(&service, served, &headers, Scope::Entries).await?;
-    let submission = Submission::Entry {
-        bytes: whole(body)?.to_vec(),
-        submitter,
-    };
+    let submission = Submission::Entry { bytes: whole(body)?.to_vec(), submitter };
     submit(&service, served, submission, wait).await
 }
 
@@ -135,12 +128,7 @@ fn document(submitted: &Submitted) -> SubmittedDocument {
 }
 
 /// Who submits, if a token allows it.
-async fn authorize(
-    service: &Service,
-    served: &Served,
-    headers: &HeaderMap,
-    scope: Scope,
-) -> Result<String, Problem> {
+async fn authorize(service: &Service, served: &Served, headers: &HeaderMap, scope: Scope) -> Result<String, Problem> {
     let Some(tokens) = &service.tokens else {
         return Err(Problem::new(ProblemKind::SubmissionsClosed, "no token keys are configured"));
     };
@@ -155,10 +143,7 @@ fn wait_level(query: Option<&str>) -> Result<WaitLevel, Problem> {
         None | Some("published") => Ok(WaitLevel::Published),
         Some("witnessed") => Ok(WaitLevel::Witnessed),
         Some("committed") => Ok(WaitLevel::Committed),
-        Some(_) => Err(Problem::new(
-            ProblemKind::MalformedParameter,
-            "wait must be committed, witnessed or published",
-        )),
+        Some(_) => Err(Problem::new(ProblemKind::MalformedParameter, "wait must be committed, witnessed or published")),
     }
 }
 
@@ -173,7 +158,7 @@ fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
 
 /// Standard, padded base64 without stray bits.
 fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, Problem> {
-    STANDARD
-        .decode(text)
-        .map_err(|_| Problem::new(ProblemKind::MalformedSubmission, format_args!("{field} must be standard padded base64")))
+    STANDARD.decode(text).map_err(|_| {
+        Problem::new(ProblemKind::MalformedSubmission, format_args!("{field} must be standard padded base64"))
+    })
 }

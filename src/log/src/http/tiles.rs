@@ -83,7 +83,8 @@ pub(super) async fn tile(
 fn has_tile(size: TreeSize, tile: TileCoord) -> bool {
     let shift = u32::from(tile.level()).saturating_mul(u32::from(TILE_HEIGHT));
     let hashes = size.get().checked_shr(shift).unwrap_or(0);
-    let end = tile.index().checked_mul(u64::from(TILE_WIDTH)).and_then(|first| first.checked_add(u64::from(tile.width())));
+    let end =
+        tile.index().checked_mul(u64::from(TILE_WIDTH)).and_then(|first| first.checked_add(u64::from(tile.width())));
     end.is_some_and(|end| end <= hashes)
 }
 

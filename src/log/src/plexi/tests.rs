@@ -19,6 +19,12 @@ struct TheirKeyInfo {
     not_before: u64,
 }
 
+/// `namespaces.rs`.
+#[derive(Deserialize)]
+struct TheirNamespaces {
+    namespaces: Vec<TheirNamespaceInfo>,
+}
+
 /// `namespaces.rs`, `TempNamespaceInfo`.
 #[derive(Deserialize)]
 struct TheirNamespaceInfo {
@@ -76,7 +82,10 @@ fn their_configuration_reads_our_keys() {
     let key = world.certificate.public();
     let ours = Configuration { keys: vec![KeyInfo::of(key)], logs: vec!["backup".to_owned()] };
     let theirs: TheirConfiguration = from_str(&to_string(&ours).unwrap()).unwrap();
-    assert_eq!((theirs.keys[0].public_key.as_str(), theirs.logs[0].as_str()), (hex::encode(key.bytes()).as_str(), "backup"));
+    assert_eq!(
+        (theirs.keys[0].public_key.as_str(), theirs.logs[0].as_str()),
+        (hex::encode(key.bytes()).as_str(), "backup")
+    );
     assert_eq!(theirs.keys[0].not_before, 0);
 }
 
@@ -86,17 +95,16 @@ fn their_namespace_reads_ours_before_and_after_the_first_statement() {
     let namespace = Namespace::parse("backup").unwrap();
     for state in [None, Some(certified(&world))] {
         let ours = Namespaces { namespaces: vec![NamespaceInfo::of(&namespace, state.as_ref())] };
-        #[derive(Deserialize)]
-        struct TheirNamespaces {
-            namespaces: Vec<TheirNamespaceInfo>,
-        }
         let theirs: TheirNamespaces = from_str(&to_string(&ours).unwrap()).unwrap();
         let theirs = &theirs.namespaces[0];
         assert_eq!(theirs.status, TheirStatus::Initialization);
         assert_ne!(theirs.status, TheirStatus::Disabled);
         assert_ne!(theirs.status, TheirStatus::Online);
         assert_eq!((theirs.name.as_str(), &theirs.log_directory, &theirs.root), ("backup", &None, &None));
-        assert_eq!((theirs.last_verified_epoch, theirs.signature_version, theirs.ciphersuite), (None, Some(1), Some(1)));
+        assert_eq!(
+            (theirs.last_verified_epoch, theirs.signature_version, theirs.ciphersuite),
+            (None, Some(1), Some(1))
+        );
         assert_eq!(theirs.audits_uri, "/namespaces/backup/audits");
         assert_eq!(theirs.reports_uri, "/namespaces/backup/reports");
     }

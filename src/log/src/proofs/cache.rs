@@ -21,10 +21,7 @@ struct Kept {
 
 impl Cache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes_max,
-            kept: Mutex::default(),
-        }
+        Self { bytes_max, kept: Mutex::default() }
     }
 
     pub(super) fn get(&self, tile: TileCoord) -> Option<Arc<[u8]>> {

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_tlog::checkpoint::Checkpoint;
-use countermark_tlog::note::{NoteSignature, SignatureType, SignedNote};
 use countermark_tlog::hash::Hash;
+use countermark_tlog::note::{NoteSignature, SignatureType, SignedNote};
 
 use super::*;
 use crate::sequencer::{Ended, NamespaceHandle, StartError, SubmitError, SubmitFault, WaitLevel, start};
@@ -40,11 +40,7 @@ async fn refused(world: &World, store: &Arc<MemoryStore>) -> LoadError {
 
 /// A head of this log that its key signed.
 fn signed(world: &World, size: u64, root: [u8; 32]) -> StoredHead {
-    let head = Checkpoint {
-        origin: world.origin(),
-        size: TreeSize::new(size).unwrap(),
-        root: RootHash(Hash(root)),
-    };
+    let head = Checkpoint { origin: world.origin(), size: TreeSize::new(size).unwrap(), root: RootHash(Hash(root)) };
     let text = head.text();
     let key = world.log.vkey(ORIGIN, SignatureType::Ed25519);
     let line = NoteSignature::new(&key, &world.log.make_signature(text.as_bytes()));
@@ -200,19 +196,13 @@ async fn a_database_that_contradicts_itself_is_refused() {
     let world = World::new();
     let cases: [(Flip, fn(&LoadError) -> bool); 9] = [
         (Flip::Entry(2), |failure| matches!(failure, LoadError::Rule { index, .. } if index.get() == 2)),
-        (Flip::EntrySpace(2), |failure| {
-            matches!(failure, LoadError::RootMismatch { recomputed_from: "entries", .. })
-        }),
+        (Flip::EntrySpace(2), |failure| matches!(failure, LoadError::RootMismatch { recomputed_from: "entries", .. })),
         (Flip::LostEntry, |failure| matches!(failure, LoadError::EntryCount { found: 4, .. })),
         (Flip::ExtraEntry(world.evidence(99).write()), |failure| {
             matches!(failure, LoadError::EntryCount { found: 6, .. })
         }),
-        (Flip::PartialTile, |failure| {
-            matches!(failure, LoadError::RootMismatch { recomputed_from: "right edge", .. })
-        }),
-        (Flip::Checkpoint, |failure| {
-            matches!(failure, LoadError::Checkpoint { holder: HeadHolder::Database, .. })
-        }),
+        (Flip::PartialTile, |failure| matches!(failure, LoadError::RootMismatch { recomputed_from: "right edge", .. })),
+        (Flip::Checkpoint, |failure| matches!(failure, LoadError::Checkpoint { holder: HeadHolder::Database, .. })),
         (Flip::Size, |failure| matches!(failure, LoadError::OtherCheckpoint { .. })),
         (Flip::Root, |failure| matches!(failure, LoadError::OtherCheckpoint { .. })),
         (Flip::Publication, |failure| matches!(failure, LoadError::Publication { .. })),
@@ -235,7 +225,8 @@ async fn a_port_that_fails_at_start_is_a_fault() {
     for call in [Call::TakeWriter, Call::Entries, Call::PartialTiles, Call::Publication, Call::ReadRegister] {
         let faults = Arc::new(Faults::default());
         faults.arm(call, Form::NotDone);
-        let failure = start(world.settings(), faulty(world.ports(store.clone()), &faults)).await.map(|_| ()).unwrap_err();
+        let failure =
+            start(world.settings(), faulty(world.ports(store.clone()), &faults)).await.map(|_| ()).unwrap_err();
         assert!(matches!(&failure, StartError::Load(failure) if failure.is_fault()), "{call:?}: {failure}");
     }
 }

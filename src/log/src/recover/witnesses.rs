@@ -46,7 +46,9 @@ pub(crate) async fn newest_heads(
         };
         let name = witness.vkey.name();
         match answer {
-            Err(_) => warn!(origin = %log.origin, witness = %name, "the witness did not show its newest checkpoint in time"),
+            Err(_) => {
+                warn!(origin = %log.origin, witness = %name, "the witness did not show its newest checkpoint in time")
+            }
             Ok(Err(error)) => {
                 warn!(origin = %log.origin, witness = %name, %error, "the witness does not show its newest checkpoint");
             }

@@ -51,12 +51,7 @@ enum Outcome {
 
 impl Draft {
     pub(super) fn on(state: &NamespaceState) -> Self {
-        Self {
-            state: state.clone(),
-            entries: Vec::new(),
-            positions: HashMap::new(),
-            waiters: Vec::new(),
-        }
+        Self { state: state.clone(), entries: Vec::new(), positions: HashMap::new(), waiters: Vec::new() }
     }
 
     /// Admits a candidate or refuses it. A refusal that depends on nothing uncommitted is answered at once.
@@ -90,10 +85,7 @@ impl Draft {
             return None;
         }
         let identities = self.entries.iter().map(|entry| entry.identity).collect();
-        let waiters = Waiters {
-            waiters: self.waiters,
-            identities,
-        };
+        let waiters = Waiters { waiters: self.waiters, identities };
         Some((self.entries, self.state, waiters))
     }
 }
@@ -146,10 +138,7 @@ impl Waiters {
         size: TreeSize,
     ) -> Result<(), PortFault> {
         let Self { waiters, identities } = self;
-        let indexes = ports
-            .store
-            .indexes_of_identities(&settings.origin, &identities)
-            .await?;
+        let indexes = ports.store.indexes_of_identities(&settings.origin, &identities).await?;
         for Waiter { answer, outcome } in waiters {
             let (position, duplicate) = match outcome {
                 Outcome::New(position) => (position, false),
@@ -200,7 +189,5 @@ pub(super) fn reply(answer: Answer, outcome: Result<Submitted, SubmitError>) {
 }
 
 pub(super) const fn not_kept() -> SubmitError {
-    SubmitError::Fault {
-        reason: SubmitFault::NotKept,
-    }
+    SubmitError::Fault { reason: SubmitFault::NotKept }
 }

@@ -38,9 +38,7 @@ pub(super) struct Shared {
 
 impl NamespaceHandle {
     pub(super) fn new(shared: Shared) -> Self {
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self { shared: Arc::new(shared) }
     }
 
     /// Hands in a submission and waits until its entry has come as far as `wait`, at most `deadline`.
@@ -52,15 +50,10 @@ impl NamespaceHandle {
     ) -> Result<Submitted, SubmitError> {
         let deadline = Instant::now() + deadline;
         let (answer, answered) = oneshot::channel();
-        self.shared
-            .queue
-            .try_send(Queued { submission, answer })
-            .map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded {
-                    retry_after: RETRY_AFTER,
-                },
-                mpsc::error::TrySendError::Closed(_) => stopped(),
-            })?;
+        self.shared.queue.try_send(Queued { submission, answer }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded { retry_after: RETRY_AFTER },
+            mpsc::error::TrySendError::Closed(_) => stopped(),
+        })?;
         let committed = match timeout_at(deadline, answered).await {
             Err(_) => return Err(SubmitError::DeadlinePassed { reached: None }),
             Ok(Err(_)) => return Err(self.unanswered()),
@@ -73,9 +66,7 @@ impl NamespaceHandle {
     fn unanswered(&self) -> SubmitError {
         match self.state() {
             OwnerState::Stopped => stopped(),
-            OwnerState::Serving | OwnerState::Reloading => SubmitError::Fault {
-                reason: SubmitFault::Unknown,
-            },
+            OwnerState::Serving | OwnerState::Reloading => SubmitError::Fault { reason: SubmitFault::Unknown },
         }
     }
 
@@ -94,11 +85,7 @@ impl NamespaceHandle {
                 Ok(Err(_)) => return Err(stopped()),
                 Ok(Ok(size)) => *size,
             };
-            reached = Submitted {
-                level: WaitLevel::Witnessed,
-                size,
-                ..reached
-            };
+            reached = Submitted { level: WaitLevel::Witnessed, size, ..reached };
         }
         if wait >= WaitLevel::Published {
             let mut published = self.shared.views.published.clone();
@@ -110,11 +97,7 @@ impl NamespaceHandle {
                 Ok(Err(_)) => return Err(stopped()),
                 Ok(Ok(published)) => published.as_ref().map_or(reached.size, |published| published.size),
             };
-            reached = Submitted {
-                level: WaitLevel::Published,
-                size,
-                ..reached
-            };
+            reached = Submitted { level: WaitLevel::Published, size, ..reached };
         }
         Ok(reached)
     }
@@ -141,15 +124,8 @@ impl NamespaceHandle {
             state: self.state(),
             committed: self.committed().0,
             published: published.as_ref().map(|published| (published.size, published.head_time)),
-            head_age_seconds: published
-                .as_ref()
-                .map(|published| now.saturating_sub(published.head_time.unix())),
-            witnesses: self
-                .shared
-                .witnesses
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            head_age_seconds: published.as_ref().map(|published| now.saturating_sub(published.head_time.unix())),
+            witnesses: self.shared.witnesses.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -231,7 +207,5 @@ impl NamespaceHandle {
 }
 
 const fn stopped() -> SubmitError {
-    SubmitError::Fault {
-        reason: SubmitFault::Stopped,
-    }
+    SubmitError::Fault { reason: SubmitFault::Stopped }
 }

@@ -147,11 +147,8 @@ impl Owner {
         }
         // 3. The head register, on other storage. A crash before it: start-up finds the register one head behind and moves
         //    it. From here on no database that lacks this head will ever be signed for.
-        let swapped = self
-            .ports
-            .register
-            .compare_and_swap(&self.settings.origin, Some(&current.head), batch.head())
-            .await;
+        let swapped =
+            self.ports.register.compare_and_swap(&self.settings.origin, Some(&current.head), batch.head()).await;
         match swapped {
             Ok(()) => {}
             Err(failure @ (RegisterError::Conflict { .. } | RegisterError::Fault(_))) => {
@@ -171,11 +168,7 @@ impl Owner {
     }
 
     /// Answers what needs no commit, admits the rest.
-    async fn draft(
-        &self,
-        current: &Committed,
-        batch: Vec<Queued>,
-    ) -> Option<(Vec<NewEntry>, NamespaceState, Waiters)> {
+    async fn draft(&self, current: &Committed, batch: Vec<Queued>) -> Option<(Vec<NewEntry>, NamespaceState, Waiters)> {
         let candidates = self.unknown(current, parse(batch)).await;
         if candidates.is_empty() {
             return None;
@@ -281,11 +274,7 @@ impl Owner {
     }
 
     async fn try_reload(&mut self) -> Result<(), Ended> {
-        let log = LogIdentity {
-            origin: &self.settings.origin,
-            log_key: &self.log_key,
-            trust: &self.settings.trust,
-        };
+        let log = LogIdentity { origin: &self.settings.origin, log_key: &self.log_key, trust: &self.settings.trust };
         let loaded = match recover::load(log, &self.ports, self.writer, Some(self.epoch)).await {
             Ok(loaded) => loaded,
             Err(LoadError::TakeWriter(TakeWriterError::Fenced { expected, found })) => {

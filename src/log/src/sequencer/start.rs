@@ -160,13 +160,8 @@ pub async fn create(
     let mut state = NamespaceState::new(&settings.trust).map_err(SettingsError::Keys)?;
     let mut entries = Vec::with_capacity(first_entries.len());
     for (position, bytes) in first_entries.into_iter().enumerate() {
-        let entry = state
-            .apply(&bytes)
-            .map_err(|source| CreateError::Rule { position, source })?;
-        entries.push(NewEntry {
-            identity: entry.identity(),
-            bytes: bytes.into(),
-        });
+        let entry = state.apply(&bytes).map_err(|source| CreateError::Rule { position, source })?;
+        entries.push(NewEntry { identity: entry.identity(), bytes: bytes.into() });
     }
     // 1. In memory only. A crash here leaves nothing.
     let batch = stage(log.origin, &Tree::empty(), entries)?.sign(settings.log_signer.as_ref(), &log_key)?;
@@ -241,25 +236,12 @@ fn spawn(
     });
     let span = info_span!("namespace", origin = %settings.origin);
     let supervisor = tokio::spawn(supervise(owner, publisher, stop.clone(), ended_sender).instrument(span));
-    let handle = NamespaceHandle::new(Shared {
-        settings,
-        ports,
-        queue,
-        views,
-        reader,
-        witnesses: health,
-        stop,
-        ended,
-    });
+    let handle = NamespaceHandle::new(Shared { settings, ports, queue, views, reader, witnesses: health, stop, ended });
     (handle, supervisor)
 }
 
 fn identity<'a>(settings: &'a NamespaceSettings, log_key: &'a VerifierKey) -> LogIdentity<'a> {
-    LogIdentity {
-        origin: &settings.origin,
-        log_key,
-        trust: &settings.trust,
-    }
+    LogIdentity { origin: &settings.origin, log_key, trust: &settings.trust }
 }
 
 /// Checks that the settings fit together. Gives the log's verifier key.
@@ -267,23 +249,15 @@ fn check(settings: &NamespaceSettings) -> Result<VerifierKey, SettingsError> {
     let TrustFile { origin, keys, .. } = &settings.trust;
     settings.trust.check()?;
     if *origin != settings.origin {
-        return Err(SettingsError::OtherLog {
-            expected: settings.origin.clone(),
-            found: origin.clone(),
-        });
+        return Err(SettingsError::OtherLog { expected: settings.origin.clone(), found: origin.clone() });
     }
     let namespace = settings.trust.namespace();
     if namespace != settings.namespace {
-        return Err(SettingsError::OtherNamespace {
-            expected: namespace,
-            found: settings.namespace.clone(),
-        });
+        return Err(SettingsError::OtherNamespace { expected: namespace, found: settings.namespace.clone() });
     }
     let policy = keys.check(origin)?;
-    let signers = [
-        (Role::Log, settings.log_signer.as_ref()),
-        (Role::Certificate, settings.certificate_signer.as_ref()),
-    ];
+    let signers =
+        [(Role::Log, settings.log_signer.as_ref()), (Role::Certificate, settings.certificate_signer.as_ref())];
     for (expected, signer) in signers {
         let found = signer.role();
         if found != expected {

@@ -85,8 +85,12 @@ async fn a_repeated_submission_is_answered_with_what_is_stored() {
     let first = submit(&handle, world.submission(&statement)).await;
     submit(&handle, entry(&world.evidence(1))).await;
     // The same statement with other approvals is still the same entry, also when those would not do.
-    let again =
-        Submission::Statement { statement: statement.write(), approvals: vec![], attestations: vec![], submitter: "x".into() };
+    let again = Submission::Statement {
+        statement: statement.write(),
+        approvals: vec![],
+        attestations: vec![],
+        submitter: "x".into(),
+    };
     let second = submit(&handle, again).await;
     assert_eq!(second, Submitted { duplicate: true, size: size(3), ..first });
     assert_eq!(audit(&world, store.as_ref()).await.len(), 3);
@@ -135,7 +139,10 @@ async fn a_full_queue_is_overloaded_and_keeps_nothing() {
     }
     settle().await;
     let refused = handle.submit(entry(&world.evidence(2)), WaitLevel::Committed, LONG).await;
-    assert!(matches!(refused, Err(SubmitError::Overloaded { retry_after }) if retry_after == RETRY_AFTER), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SubmitError::Overloaded { retry_after }) if retry_after == RETRY_AFTER),
+        "{refused:?}"
+    );
     faults.release();
     for one in waiting {
         one.await.unwrap().unwrap();
@@ -295,7 +302,10 @@ async fn a_signature_that_is_missing_or_wrong_keeps_everything_out_of_the_log() 
         ),
         (
             "certificate key gives nothing",
-            NamespaceSettings { certificate_signer: Box::new(Unplugged(world.certificate.clone())), ..world.settings() },
+            NamespaceSettings {
+                certificate_signer: Box::new(Unplugged(world.certificate.clone())),
+                ..world.settings()
+            },
             SubmitFault::Signing,
         ),
         (
@@ -336,10 +346,7 @@ async fn a_namespace_that_was_shut_down_says_so() {
     stopping.await.unwrap();
     assert!(matches!(ended.await.unwrap(), Ended::ShutDown));
     assert_eq!(committing.await.unwrap().unwrap().index, index(1));
-    for refused in [
-        queued.await.unwrap(),
-        handle.submit(entry(&world.evidence(3)), WaitLevel::Committed, LONG).await,
-    ] {
+    for refused in [queued.await.unwrap(), handle.submit(entry(&world.evidence(3)), WaitLevel::Committed, LONG).await] {
         assert!(matches!(refused, Err(SubmitError::Fault { reason: SubmitFault::Stopped })), "{refused:?}");
     }
     assert_eq!(handle.state(), OwnerState::Stopped);

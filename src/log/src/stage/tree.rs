@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use countermark_tlog::edge::{EdgeError, RightEdge, peak_coords};
 use countermark_tlog::hash::{Hash, LeafHash, RootHash};
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::{
-    TILE_HEIGHT, TILE_WIDTH, TileCoord, TileError, hash_in_tile, tile_of, tiles_of,
-};
+use countermark_tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileCoord, TileError, hash_in_tile, tile_of, tiles_of};
 use countermark_tlog::tree::NodeCoord;
 use thiserror::Error;
 
@@ -48,10 +46,7 @@ impl Tree {
     /// The tree without leaves.
     #[must_use]
     pub const fn empty() -> Self {
-        Self {
-            edge: RightEdge::empty(),
-            partial: BTreeMap::new(),
-        }
+        Self { edge: RightEdge::empty(), partial: BTreeMap::new() }
     }
 
     /// Reads the right edge back from stored partial tiles, by rising level. The caller compares the root with one that
@@ -71,10 +66,7 @@ impl Tree {
             let bytes = partial.get(&tile.level()).ok_or(outside)?;
             peaks.push(hash_in_tile(tile, bytes, coord)?);
         }
-        Ok(Self {
-            edge: RightEdge::from_peaks(size, peaks)?,
-            partial,
-        })
+        Ok(Self { edge: RightEdge::from_peaks(size, peaks)?, partial })
     }
 
     /// The number of leaves.
@@ -100,17 +92,13 @@ impl Tree {
     /// or a narrower one.
     #[must_use]
     pub fn partial_tile(&self, tile: TileCoord) -> Option<&[u8]> {
-        let (_, bytes) = self
-            .partial_tiles()
-            .find(|(edge, _)| edge.full() == tile.full())?;
+        let (_, bytes) = self.partial_tiles().find(|(edge, _)| edge.full() == tile.full())?;
         bytes.get(..tile.byte_count())
     }
 
     /// The nodes at the peaks, with their hashes.
     pub(crate) fn peaks(&self) -> impl Iterator<Item = (NodeCoord, Hash)> {
-        peak_coords(self.size())
-            .into_iter()
-            .zip(self.edge.peaks().iter().copied())
+        peak_coords(self.size()).into_iter().zip(self.edge.peaks().iter().copied())
     }
 
     /// Appends a leaf. `node` is called with every node that it completes, `full_tile` with every tile.

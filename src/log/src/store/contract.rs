@@ -184,7 +184,8 @@ async fn a_reloading_writer_recognises_its_own_epoch(store: Arc<dyn Store>) {
 async fn an_identity_is_committed_once(store: Arc<dyn Store>) {
     let name = "log.example/a";
     let (tree, epoch) = created(store.as_ref(), name).await;
-    let entry = |text: &str, identity: &[u8]| NewEntry { identity: Digest::of(identity), bytes: text.as_bytes().into() };
+    let entry =
+        |text: &str, identity: &[u8]| NewEntry { identity: Digest::of(identity), bytes: text.as_bytes().into() };
     let signer = TestSigner::new(Role::Log, 1);
     let key = signer.vkey(name, SignatureType::Ed25519);
     for twice in [vec![entry("x", b"entry 0")], vec![entry("y", b"y"), entry("z", b"y")]] {

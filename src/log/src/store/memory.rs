@@ -202,11 +202,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn commit<'a>(
-        &'a self,
-        epoch: WriterEpoch,
-        batch: &'a SignedBatch,
-    ) -> PortFuture<'a, Result<(), CommitError>> {
+    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>> {
         Box::pin(async move { self.add(epoch, batch) })
     }
 
@@ -217,9 +213,8 @@ impl Store for MemoryStore {
         count: usize,
     ) -> PortFuture<'a, Result<Vec<Vec<u8>>, PortFault>> {
         let from = usize::try_from(from.get()).unwrap();
-        let entries = self.read(origin, |log| {
-            log.entries.iter().skip(from).take(count).map(|entry| entry.bytes.to_vec()).collect()
-        });
+        let entries = self
+            .read(origin, |log| log.entries.iter().skip(from).take(count).map(|entry| entry.bytes.to_vec()).collect());
         Box::pin(async move { Ok(entries.unwrap_or_default()) })
     }
 
@@ -271,10 +266,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn publication<'a>(
-        &'a self,
-        origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
+    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
         let publication = self.read(origin, |log| log.publication.clone());
         Box::pin(async move { Ok(publication.flatten()) })
     }

@@ -54,21 +54,24 @@ impl SqliteStore {
         const ACTION: &str = "create a namespace";
         let mut transaction = self.begin_write(ACTION).await?;
         let size = to_sql(first.head().size.get(), ACTION)?;
-        let log_id: Option<i64> = sqlx::query_scalar(
+        let exists: Option<i64> = sqlx::query_scalar("SELECT log_id FROM log WHERE origin = ?")
+            .bind(first.origin().as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(fault(ACTION))?;
+        if exists.is_some() {
+            return Err(CreateNamespaceError::AlreadyExists { origin: first.origin().clone() });
+        }
+        let log_id: i64 = sqlx::query_scalar(
             "INSERT INTO log (origin, created_size, writer_epoch, writer_id, size) VALUES (?, ?, 0, zeroblob(16), ?) \
-             ON CONFLICT (origin) DO NOTHING RETURNING log_id",
+             RETURNING log_id",
         )
         .bind(first.origin().as_str())
         .bind(size)
         .bind(size)
-        .fetch_optional(&mut *transaction)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(fault(ACTION))?;
-        let Some(log_id) = log_id else {
-            return Err(CreateNamespaceError::AlreadyExists {
-                origin: first.origin().clone(),
-            });
-        };
         rows::insert_batch(&mut transaction, log_id, first, ACTION).await?;
         transaction.commit().await.map_err(fault(ACTION))?;
         Ok(())
@@ -105,11 +108,7 @@ impl SqliteStore {
             .map_err(fault(ACTION))?;
         let head = rows::newest_head(&mut transaction, log_id, ACTION).await?;
         transaction.commit().await.map_err(fault(ACTION))?;
-        Ok(WriterTaken {
-            epoch,
-            head,
-            created_size: rows::tree_size(created_size, ACTION)?,
-        })
+        Ok(WriterTaken { epoch, head, created_size: rows::tree_size(created_size, ACTION)? })
     }
 
     async fn add(&self, epoch: WriterEpoch, batch: &SignedBatch) -> Result<(), CommitError> {
@@ -238,21 +237,12 @@ impl SqliteStore {
         .fetch_optional(&self.pool)
         .await
         .map_err(fault(ACTION))?;
-        row.map(|(size, note)| {
-            Ok(StoredPublication {
-                size: rows::tree_size(size, ACTION)?,
-                note,
-            })
-        })
-        .transpose()
+        row.map(|(size, note)| Ok(StoredPublication { size: rows::tree_size(size, ACTION)?, note })).transpose()
     }
 }
 
 impl Store for SqliteStore {
-    fn create_namespace<'a>(
-        &'a self,
-        first: &'a SignedBatch,
-    ) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
+    fn create_namespace<'a>(&'a self, first: &'a SignedBatch) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
         Box::pin(self.create(first))
     }
 
@@ -265,11 +255,7 @@ impl Store for SqliteStore {
         Box::pin(self.take(origin, writer, held))
     }
 
-    fn commit<'a>(
-        &'a self,
-        epoch: WriterEpoch,
-        batch: &'a SignedBatch,
-    ) -> PortFuture<'a, Result<(), CommitError>> {
+    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>> {
         Box::pin(self.add(epoch, batch))
     }
 
@@ -290,10 +276,7 @@ impl Store for SqliteStore {
         Box::pin(self.read_full_tile(origin, tile))
     }
 
-    fn partial_tiles<'a>(
-        &'a self,
-        origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Vec<TileBytes>, PortFault>> {
+    fn partial_tiles<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Vec<TileBytes>, PortFault>> {
         Box::pin(self.read_partial_tiles(origin))
     }
 
@@ -321,10 +304,10 @@ impl Store for SqliteStore {
         Box::pin(self.keep_publication(origin, publication))
     }
 
-    fn publication<'a>(
-        &'a self,
-        origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
+    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
         Box::pin(self.read_publication(origin))
     }
 }
+
+#[cfg(test)]
+mod tests;

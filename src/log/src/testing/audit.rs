@@ -9,8 +9,8 @@ use countermark_tlog::hash::{RootHash, empty_root, leaf_hash};
 use countermark_tlog::note::SignatureType;
 use countermark_tlog::size::LeafIndex;
 
-use super::world::ORIGIN;
 use super::World;
+use super::world::ORIGIN;
 use crate::ports::Store;
 use crate::stage::Tree;
 

@@ -165,11 +165,7 @@ impl<P: ?Sized> Faulty<P> {
         }
     }
 
-    async fn store<T, E: From<PortFault>>(
-        &self,
-        call: Call,
-        real: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+    async fn store<T, E: From<PortFault>>(&self, call: Call, real: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.call(call, real, || fault(PortName::Store).into()).await
     }
 }
@@ -188,11 +184,7 @@ impl Store for Faulty<dyn Store> {
         Box::pin(self.store(Call::TakeWriter, self.inner.take_writer(origin, writer, held)))
     }
 
-    fn commit<'a>(
-        &'a self,
-        epoch: WriterEpoch,
-        batch: &'a SignedBatch,
-    ) -> PortFuture<'a, Result<(), CommitError>> {
+    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>> {
         Box::pin(self.store(Call::Commit, self.inner.commit(epoch, batch)))
     }
 
@@ -241,10 +233,7 @@ impl Store for Faulty<dyn Store> {
         Box::pin(self.store(Call::RecordPublication, self.inner.record_publication(origin, publication)))
     }
 
-    fn publication<'a>(
-        &'a self,
-        origin: &'a Origin,
-    ) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
+    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
         Box::pin(self.store(Call::Publication, self.inner.publication(origin)))
     }
 }

@@ -114,10 +114,8 @@ impl SimulatedWitnesses {
         let Ok(request) = AddCheckpointRequest::parse(body) else { return refused(400) };
         let Ok(signed) = SignedCheckpoint::parse(&request.checkpoint) else { return refused(400) };
         let head = signed.checkpoint().clone();
-        let (size, root) = peer
-            .newest
-            .as_ref()
-            .map_or((TreeSize::ZERO, empty_root()), |(newest, _)| (newest.size, newest.root));
+        let (size, root) =
+            peer.newest.as_ref().map_or((TreeSize::ZERO, empty_root()), |(newest, _)| (newest.size, newest.root));
         if request.old != size {
             return UntrustedWitnessAnswer::OtherSize(conflict_body(size).into_bytes());
         }

@@ -127,12 +127,7 @@ impl World {
     }
 
     pub(crate) fn ports(&self, store: Arc<dyn Store>) -> Ports {
-        Ports {
-            store,
-            register: self.register.clone(),
-            witnesses: self.witnesses.clone(),
-            clock: self.clock.clone(),
-        }
+        Ports { store, register: self.register.clone(), witnesses: self.witnesses.clone(), clock: self.clock.clone() }
     }
 
     /// Makes the namespace in the store.
@@ -160,10 +155,8 @@ impl World {
     }
 
     pub(crate) fn policy_change(&self, serial: u64, policy: Digest) -> Entry {
-        let officer = |i: usize| Officer {
-            subject: name(&format!("officer-{i}")),
-            key: self.officers[i].public().clone(),
-        };
+        let officer =
+            |i: usize| Officer { subject: name(&format!("officer-{i}")), key: self.officers[i].public().clone() };
         let mut change = PolicyChange {
             kind: POLICY_CHANGE_TYPE.to_string(),
             origin: self.origin(),

@@ -73,11 +73,7 @@ pub(super) enum AskError {
 pub(super) async fn ask(question: Question) -> Asked {
     let mut known = question.known;
     let outcome = converse(&question, &mut known).await;
-    Asked {
-        size: question.head.head.size,
-        known,
-        outcome,
-    }
+    Asked { size: question.head.head.size, known, outcome }
 }
 
 async fn converse(question: &Question, known: &mut TreeSize) -> Result<NoteSignature, AskError> {
@@ -112,16 +108,9 @@ async fn post(question: &Question, known: TreeSize) -> Result<UntrustedWitnessAn
     let Question { reader, head, .. } = question;
     let proof = reader.consistency(known, head.head.size).await?;
     let Some(proof) = proof else {
-        return Err(AskError::Ahead {
-            known,
-            size: head.head.size,
-        });
+        return Err(AskError::Ahead { known, size: head.head.size });
     };
-    let request = AddCheckpointRequest {
-        old: known,
-        proof,
-        checkpoint: head.head.checkpoint.clone(),
-    };
+    let request = AddCheckpointRequest { old: known, proof, checkpoint: head.head.checkpoint.clone() };
     let call = question.client.add_checkpoint(&question.witness, request.to_bytes());
     let answer = timeout(question.deadline, call).await.map_err(|_| AskError::Timeout)?;
     Ok(answer?)
@@ -132,10 +121,7 @@ fn verify(question: &Question, lines: &[u8]) -> Result<NoteSignature, AskError> 
     let key = &question.witness.vkey;
     let head = SignedCheckpoint::parse(&question.head.head.checkpoint)?;
     let lines = parse_cosignature_lines(lines)?;
-    let line = lines
-        .into_iter()
-        .find(|line| line.is_of(key))
-        .ok_or(AskError::NoCosignature)?;
+    let line = lines.into_iter().find(|line| line.is_of(key)).ok_or(AskError::NoCosignature)?;
     let cosignature = Cosignature::from_note_signature(&line)?;
     cosignature.verify(key, head.note().text())?;
     let found = cosignature.timestamp;

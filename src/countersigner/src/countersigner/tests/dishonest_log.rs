@@ -199,12 +199,8 @@ async fn a_log_without_the_trust_files_floor_as_its_beginning_stops_the_service(
     world.log.publish(NOW + 2);
     let mut settings = world.settings(0);
     settings.trust.floor.size = size(2);
-    settings.trust.floor.root = crate::head::VerifiedHead::verify(
-        &honest.note(&[NOW; 3]),
-        &trust().authority().unwrap(),
-    )
-    .unwrap()
-    .root();
+    settings.trust.floor.root =
+        crate::head::VerifiedHead::verify(&honest.note(&[NOW; 3]), &trust().authority().unwrap()).unwrap().root();
     let mut countersigner = world.start_with(settings).await;
     check_stopped(&world, &mut countersigner, "fork", Some("fork")).await;
 }

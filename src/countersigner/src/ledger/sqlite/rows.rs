@@ -119,10 +119,8 @@ pub(super) async fn decided_before(
         .fetch_one(&mut *connection)
         .await
         .map_err(fault(action))?;
-    let newest: Option<i64> = sqlx::query_scalar("SELECT max(epoch) FROM ledger_row")
-        .fetch_one(connection)
-        .await
-        .map_err(fault(action))?;
+    let newest: Option<i64> =
+        sqlx::query_scalar("SELECT max(epoch) FROM ledger_row").fetch_one(connection).await.map_err(fault(action))?;
     let newest = newest.map(|newest| from_sql(newest, Epoch::new)).transpose();
     Ok((refused, newest.map_err(fault(action))?))
 }

@@ -42,7 +42,7 @@ async fn more_requests_than_places_are_told_to_come_back() {
     let release = Arc::new(Notify::new());
     let waiting = release.clone();
     let router = Router::new().route("/", get(|| async move { waiting.notified().await }));
-    let guard = Guard::new(Duration::from_secs(60));
+    let guard = Guard::new(Duration::from_mins(1));
     let router = guard.around(router);
     let held = guard.places.try_acquire_many(u32::try_from(REQUESTS_MAX).unwrap() - 1).unwrap();
     let last = tokio::spawn({

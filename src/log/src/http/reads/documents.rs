@@ -111,7 +111,8 @@ impl<'a> StatusDocument<'a> {
     pub(super) fn of(handle: &'a NamespaceHandle, published: Option<&Published>) -> Self {
         let health = handle.health();
         let state = published.map(|published| published.state.as_ref());
-        let statement = |record: Option<&StatementRecord>| record.zip(state).map(|(record, state)| describe(state, record));
+        let statement =
+            |record: Option<&StatementRecord>| record.zip(state).map(|(record, state)| describe(state, record));
         let policy = state.and_then(NamespaceState::policy);
         Self {
             origin: handle.origin().as_str(),

@@ -206,9 +206,8 @@ pub(super) fn claims() -> Claims {
 }
 
 pub(super) fn write_keys(path: &std::path::Path, keys: &[(&str, &TestSigner)]) {
-    let keys = keys.iter().map(|(issuer, signer)| TokenKey {
-        issuer: Issuer::new(issuer).unwrap(),
-        key: signer.public().clone(),
-    });
+    let keys = keys
+        .iter()
+        .map(|(issuer, signer)| TokenKey { issuer: Issuer::new(issuer).unwrap(), key: signer.public().clone() });
     std::fs::write(path, KeySet::new(keys.collect()).unwrap().write()).unwrap();
 }

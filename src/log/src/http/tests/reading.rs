@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use countermark_bundle::ExitClass;
 use countermark_bundle::identity::Side;
 use countermark_bundle::link::ConsistencyLink;
-use countermark_bundle::trust::TrustFile;
+use countermark_bundle::trust::{Floor, TrustFile};
 use countermark_bundle::verify::{BundleState, verify};
-use countermark_bundle::ExitClass;
 use countermark_tlog::hash::{Hash, LeafHash, leaf_hash};
 use countermark_tlog::policy::Policy;
 use countermark_tlog::proof::{ConsistencyProof, InclusionProof, verify_consistency, verify_inclusion};
@@ -219,7 +219,11 @@ async fn a_bundle_verifies_through_the_clients_one_door() {
     let link = ConsistencyLink::parse(&bench.get("/v1/backup/links?from=0").await.body).unwrap();
     let mut stored = None;
     let verified = verify(&first.body, Some(&link), &trust, &floor, at(NOW + 60)).unwrap();
-    let bundle = verified.store(|floor| Ok::<_, ()>(stored = Some(floor.clone()))).unwrap();
+    let keep = |floor: &Floor| {
+        stored = Some(floor.clone());
+        Ok::<_, ()>(())
+    };
+    let bundle = verified.store(keep).unwrap();
     assert_eq!(bundle.statement().bytes(), bench.world.statement(1, None).write());
     assert_eq!(bundle.state(), BundleState::Ok);
     assert_eq!(bundle.serving_fleets().count(), 1);

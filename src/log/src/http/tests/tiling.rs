@@ -24,9 +24,8 @@ async fn the_checkpoint_meets_the_quorum_and_is_revalidated_by_its_tag() {
     let head = policy.verify(&SignedCheckpoint::parse(&answer.body).unwrap()).unwrap();
     assert_eq!(head.checkpoint().size, bench.handle.published().unwrap().size);
     let tag = answer.header("etag").to_owned();
-    let conditional = |tag: &str| {
-        Request::get("/backup/checkpoint").header(header::IF_NONE_MATCH, tag).body(Body::empty()).unwrap()
-    };
+    let conditional =
+        |tag: &str| Request::get("/backup/checkpoint").header(header::IF_NONE_MATCH, tag).body(Body::empty()).unwrap();
     let unchanged = bench.send(conditional(&tag)).await;
     assert_eq!((unchanged.status, unchanged.body.len(), unchanged.header("etag")), (304, 0, tag.as_str()));
     assert_eq!(bench.send(conditional("\"other\"")).await.status, 200);
@@ -37,7 +36,7 @@ async fn the_checkpoint_meets_the_quorum_and_is_revalidated_by_its_tag() {
 /// 300 entries: a full tile, a full bundle, partial ones beside them, and a tile above.
 async fn three_hundred() -> Bench {
     let bench = Bench::new().await;
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     let last = (2..300).map(|number| {
         let (handle, submission) = (bench.handle.clone(), entry(&bench.world.evidence(number)));
         tokio::spawn(async move { handle.submit(submission, WaitLevel::Published, long).await.unwrap() })

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countermark_bundle::identity::Namespace;
 use countermark_keys::Role;
-use countermark_signer_policy::access_token::{self, Audience, Issuer, Scope};
+use countermark_signer_policy::access_token::{self, Audience, Claims, Issuer, Scope};
 use serde_json::{Value, json};
 
 use super::Bench;
@@ -19,11 +19,8 @@ const PATH: &str = "/v1/backup/entries";
 
 /// A JWS of the bench's issuer with any header and claims.
 fn forge(bench: &Bench, header: &Value, claims: &Value) -> String {
-    let input = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header.to_string()),
-        URL_SAFE_NO_PAD.encode(claims.to_string())
-    );
+    let input =
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
     let signature = bench.issuer.make_signature(input.as_bytes());
     format!("Bearer {input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
@@ -77,7 +74,7 @@ async fn what_is_not_one_bearer_token_is_refused() {
 #[tokio::test]
 async fn a_token_of_another_time_or_party_is_refused() {
     let bench = Bench::new().await;
-    let cases: [(&str, Box<dyn FnOnce(&mut access_token::Claims)>); 6] = [
+    let cases: [(&str, Box<dyn Fn(&mut Claims)>); 6] = [
         ("token-issuer", Box::new(|claims| claims.issuer = Issuer::new("https://other.example").unwrap())),
         ("token-audience", Box::new(|claims| claims.audience = Audience::new("other.example").unwrap())),
         (

@@ -93,10 +93,7 @@ async fn a_log_begins_with_its_policy() {
     let made = create(&world.settings(), vec![], &fresh()).await;
     assert!(matches!(made, Err(CreateError::Stage(StageError::Empty))), "{made:?}");
     let made = create(&world.settings(), vec![world.evidence(1).write()], &fresh()).await;
-    assert!(
-        matches!(made, Err(CreateError::Rule { position: 0, source: RuleViolation::NoPolicy })),
-        "{made:?}"
-    );
+    assert!(matches!(made, Err(CreateError::Rule { position: 0, source: RuleViolation::NoPolicy })), "{made:?}");
     let several = vec![world.first_entry(), world.evidence(1).write()];
     assert_eq!(create(&world.settings(), several, &fresh()).await.unwrap().size.get(), 2);
 }

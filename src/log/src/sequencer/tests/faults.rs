@@ -33,7 +33,10 @@ impl Run {
             let made = create(&self.world.settings(), vec![self.world.first_entry()], &self.ports()).await;
             match made {
                 Ok(_)
-                | Err(CreateError::AlreadyRegistered { .. } | CreateError::Store(crate::ports::CreateNamespaceError::AlreadyExists { .. })) => {
+                | Err(
+                    CreateError::AlreadyRegistered { .. }
+                    | CreateError::Store(crate::ports::CreateNamespaceError::AlreadyExists { .. }),
+                ) => {
                     return;
                 }
                 Err(_) => {}

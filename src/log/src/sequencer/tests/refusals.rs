@@ -40,18 +40,24 @@ async fn every_refusal_of_a_statement_has_its_name() {
     let mut later = world.statement(2, Some(Digest::of(b"x")));
     later.epoch = Epoch::new(2).unwrap();
     let cases = [
-        ("malformed-statement", Submission::Statement {
-            statement: b"{}".to_vec(),
-            approvals: vec![],
-            attestations: vec![],
-            submitter: "x".into(),
-        }),
+        (
+            "malformed-statement",
+            Submission::Statement {
+                statement: b"{}".to_vec(),
+                approvals: vec![],
+                attestations: vec![],
+                submitter: "x".into(),
+            },
+        ),
         ("malformed-statement", with(&|statement| statement.not_after = statement.not_before)),
         ("other-log", with(&|statement| statement.origin = Origin::new("log.example/other").unwrap())),
         ("epoch", world.submission(&later)),
-        ("statement-lifetime", with(&|statement| {
-            statement.not_after = statement.not_before.plus(500 * 86_400);
-        })),
+        (
+            "statement-lifetime",
+            with(&|statement| {
+                statement.not_after = statement.not_before.plus(500 * 86_400);
+            }),
+        ),
         ("approval", parts(vec![], attestations())),
         ("approval", parts(approvals()[..1].to_vec(), attestations())),
         ("approval", parts([approvals(), approvals()].concat(), attestations())),

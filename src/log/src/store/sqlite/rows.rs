@@ -29,11 +29,7 @@ pub(super) enum ValueError {
 
 /// Names what failed.
 pub(super) fn fault<E: std::error::Error + Send + Sync + 'static>(action: &'static str) -> impl Fn(E) -> PortFault {
-    move |source| PortFault {
-        port: PortName::Store,
-        action,
-        source: Box::new(source),
-    }
+    move |source| PortFault { port: PortName::Store, action, source: Box::new(source) }
 }
 
 /// SQLite's integers are signed.
@@ -54,9 +50,7 @@ pub(super) fn leaf_index(number: i64, action: &'static str) -> Result<LeafIndex,
 }
 
 fn blob32(bytes: &[u8], action: &'static str) -> Result<[u8; 32], PortFault> {
-    bytes
-        .try_into()
-        .map_err(|_| fault(action)(ValueError::HashLength { found: bytes.len() }))
+    bytes.try_into().map_err(|_| fault(action)(ValueError::HashLength { found: bytes.len() }))
 }
 
 /// The newest signed head of a log.
@@ -65,18 +59,13 @@ pub(super) async fn newest_head(
     log_id: i64,
     action: &'static str,
 ) -> Result<StoredHead, PortFault> {
-    let (size, root, checkpoint): (i64, Vec<u8>, Vec<u8>) = sqlx::query_as(
-        "SELECT size, root, checkpoint FROM signed_head WHERE log_id = ? ORDER BY size DESC LIMIT 1",
-    )
-    .bind(log_id)
-    .fetch_one(connection)
-    .await
-    .map_err(fault(action))?;
-    Ok(StoredHead {
-        size: tree_size(size, action)?,
-        root: RootHash(Hash(blob32(&root, action)?)),
-        checkpoint,
-    })
+    let (size, root, checkpoint): (i64, Vec<u8>, Vec<u8>) =
+        sqlx::query_as("SELECT size, root, checkpoint FROM signed_head WHERE log_id = ? ORDER BY size DESC LIMIT 1")
+            .bind(log_id)
+            .fetch_one(connection)
+            .await
+            .map_err(fault(action))?;
+    Ok(StoredHead { size: tree_size(size, action)?, root: RootHash(Hash(blob32(&root, action)?)), checkpoint })
 }
 
 /// Entries, full tiles, right edge and head of one batch, inside the caller's transaction.
@@ -111,8 +100,7 @@ async fn insert_entries(
     for entry in batch.entries() {
         indexes.push(to_sql(entry.index.get(), action)?);
     }
-    let mut query =
-        QueryBuilder::<Sqlite>::new("INSERT INTO entry (log_id, leaf_index, identity, leaf_hash, bytes) ");
+    let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO entry (log_id, leaf_index, identity, leaf_hash, bytes) ");
     query.push_values(batch.entries().iter().zip(indexes), |mut row, (entry, index)| {
         row.push_bind(log_id)
             .push_bind(index)
@@ -140,10 +128,7 @@ async fn insert_full_tiles(
     // A plain insert: a full tile that is there already means that somebody else wrote it, and the commit must fail.
     let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO full_tile (log_id, level, tile_index, hashes) ");
     query.push_values(rows, |mut row, (level, index, hashes)| {
-        row.push_bind(log_id)
-            .push_bind(level)
-            .push_bind(index)
-            .push_bind(&hashes[..]);
+        row.push_bind(log_id).push_bind(level).push_bind(index).push_bind(&hashes[..]);
     });
     query.build().persistent(false).execute(connection).await.map_err(fault(action))?;
     Ok(())
@@ -172,14 +157,9 @@ async fn replace_right_edge(
     }
     let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO partial_tile (log_id, level, tile_index, hashes) ");
     query.push_values(rows, |mut row, (level, index, hashes)| {
-        row.push_bind(log_id)
-            .push_bind(level)
-            .push_bind(index)
-            .push_bind(&hashes[..]);
+        row.push_bind(log_id).push_bind(level).push_bind(index).push_bind(&hashes[..]);
     });
-    query.push(
-        " ON CONFLICT (log_id, level) DO UPDATE SET tile_index = excluded.tile_index, hashes = excluded.hashes",
-    );
+    query.push(" ON CONFLICT (log_id, level) DO UPDATE SET tile_index = excluded.tile_index, hashes = excluded.hashes");
     query.build().persistent(false).execute(connection).await.map_err(fault(action))?;
     Ok(())
 }
@@ -203,24 +183,15 @@ pub(super) async fn indexes_by_identity(
         list.push_bind(&identity.0[..]);
     }
     query.push(")");
-    let rows: Vec<(Vec<u8>, i64)> = query
-        .build_query_as()
-        .persistent(false)
-        .fetch_all(pool)
-        .await
-        .map_err(fault(action))?;
+    let rows: Vec<(Vec<u8>, i64)> =
+        query.build_query_as().persistent(false).fetch_all(pool).await.map_err(fault(action))?;
     rows.into_iter()
         .map(|(identity, index)| Ok((Digest(blob32(&identity, action)?), leaf_index(index, action)?)))
         .collect()
 }
 
 /// The place and width of a stored partial tile.
-pub(super) fn tile_coord(
-    level: i64,
-    index: i64,
-    hashes: &[u8],
-    action: &'static str,
-) -> Result<TileCoord, PortFault> {
+pub(super) fn tile_coord(level: i64, index: i64, hashes: &[u8], action: &'static str) -> Result<TileCoord, PortFault> {
     let out_of_range = || fault(action)(ValueError::OutOfRange);
     let level = u8::try_from(level).map_err(|_| out_of_range())?;
     let width = u16::try_from(hashes.len() / HASH_BYTES).map_err(|_| out_of_range())?;

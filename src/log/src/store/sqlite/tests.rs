@@ -1,0 +1,191 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countermark_migrations::{Database, Open, open_sqlite};
+use tempfile::TempDir;
+
+use super::*;
+use crate::head_register::FileRegister;
+use crate::recover::LoadError;
+use crate::sequencer::{self, NamespaceHandle, Ports, StartError, WaitLevel};
+use crate::testing::World;
+use crate::testing::audit::audit;
+use crate::testing::world::entry;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A namespace on a disk: database and register in folders of their own.
+struct Disk {
+    world: World,
+    database: TempDir,
+    register: TempDir,
+}
+
+impl Disk {
+    async fn created() -> Self {
+        let disk = Self {
+            world: World::new(),
+            database: tempfile::tempdir().unwrap(),
+            register: tempfile::tempdir().unwrap(),
+        };
+        let pool = open_sqlite(&disk.path(), Database::Log, Open::CreateNew).await.unwrap();
+        let store = Arc::new(SqliteStore::new(pool));
+        let first = vec![disk.world.first_entry()];
+        sequencer::create(&disk.world.settings(), first, &disk.ports(store)).await.unwrap();
+        disk
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.database.path().join("log.db")
+    }
+
+    fn ports(&self, store: Arc<SqliteStore>) -> Ports {
+        let register = Arc::new(FileRegister::open(self.register.path()).unwrap());
+        Ports { register, ..self.world.ports(store) }
+    }
+
+    async fn store(&self) -> Arc<SqliteStore> {
+        Arc::new(SqliteStore::new(open_sqlite(&self.path(), Database::Log, Open::Existing).await.unwrap()))
+    }
+
+    async fn start(&self) -> Result<NamespaceHandle, StartError> {
+        let ports = self.ports(self.store().await);
+        Ok(sequencer::start(self.world.settings(), ports).await?.0)
+    }
+
+    async fn submit(&self, handle: &NamespaceHandle, number: u64) -> u64 {
+        let submission = entry(&self.world.evidence(number));
+        handle.submit(submission, WaitLevel::Published, LONG).await.unwrap().index.get()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let name = |path: &Path| std::path::PathBuf::from(format!("{}{suffix}", path.display()));
+        let _ = std::fs::remove_file(name(to));
+        if name(from).exists() {
+            std::fs::copy(name(from), name(to)).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    let disk = Disk::created().await;
+    let handle = disk.start().await.unwrap();
+    for number in 0..5 {
+        assert_eq!(disk.submit(&handle, number).await, number + 1);
+    }
+    // What a killed process leaves: the files as they are, and nothing in memory.
+    let killed = tempfile::tempdir().unwrap();
+    copy(&disk.path(), &killed.path().join("log.db"));
+    drop(handle);
+    copy(&killed.path().join("log.db"), &disk.path());
+    let again = disk.start().await.unwrap();
+    assert_eq!((again.committed().0.get(), again.published().unwrap().size.get()), (6, 6));
+    assert_eq!(disk.submit(&again, 3).await, 4);
+    assert_eq!(disk.submit(&again, 9).await, 6);
+    assert_eq!(audit(&disk.world, disk.store().await.as_ref()).await.len(), 7);
+}
+
+#[tokio::test]
+async fn a_restored_backup_is_refused() {
+    let disk = Disk::created().await;
+    let backup = tempfile::tempdir().unwrap().keep().join("log.db");
+    let handle = disk.start().await.unwrap();
+    disk.submit(&handle, 1).await;
+    copy(&disk.path(), &backup);
+    disk.submit(&handle, 2).await;
+    handle.shutdown().await;
+    copy(&backup, &disk.path());
+    std::fs::remove_dir_all(backup.parent().unwrap()).unwrap();
+    let refused = disk.start().await.map(|_| ()).unwrap_err();
+    assert!(matches!(refused, StartError::Load(LoadError::RegisterAhead { .. })), "{refused}");
+}
+
+#[tokio::test]
+async fn statements_survive_a_restart() {
+    let disk = Disk::created().await;
+    let handle = disk.start().await.unwrap();
+    let statement = disk.world.statement(1, None);
+    handle.submit(disk.world.submission(&statement), WaitLevel::Published, LONG).await.unwrap();
+    let activation = disk.world.activation(&handle.published().unwrap().state, 1);
+    handle.submit(entry(&activation), WaitLevel::Published, LONG).await.unwrap();
+    handle.shutdown().await;
+    let again = disk.start().await.unwrap();
+    let published = again.published().unwrap();
+    assert_eq!(published.state.newest_active().unwrap().statement.bytes(), statement.write());
+}
+
+#[tokio::test]
+async fn hundreds_of_submitters_at_once_are_taken_in_few_commits() {
+    let disk = Disk::created().await;
+    let handle = disk.start().await.unwrap();
+    let mut submitters = tokio::task::JoinSet::new();
+    for number in 0..600 {
+        let (handle, submission) = (handle.clone(), entry(&disk.world.evidence(number)));
+        submitters.spawn(async move { handle.submit(submission, WaitLevel::Published, LONG).await.unwrap().index });
+    }
+    let mut indexes: Vec<u64> = submitters.join_all().await.iter().map(|index| index.get()).collect();
+    indexes.sort_unstable();
+    assert_eq!(indexes, (1..=600).collect::<Vec<u64>>());
+    let store = disk.store().await;
+    let heads: i64 = sqlx::query_scalar("SELECT count(*) FROM signed_head").fetch_one(&store.pool).await.unwrap();
+    assert!(heads < 200, "{heads}");
+    audit(&disk.world, store.as_ref()).await;
+}
+
+#[tokio::test]
+async fn nothing_that_was_signed_can_be_changed_or_deleted() {
+    let disk = Disk::created().await;
+    let handle = disk.start().await.unwrap();
+    disk.submit(&handle, 1).await;
+    handle.shutdown().await;
+    let pool = disk.store().await.pool.clone();
+    sqlx::query("INSERT INTO full_tile VALUES (1, 0, 0, zeroblob(8192))").execute(&pool).await.unwrap();
+    for statement in [
+        "UPDATE entry SET bytes = x'00'",
+        "DELETE FROM entry",
+        "UPDATE full_tile SET hashes = zeroblob(8192)",
+        "DELETE FROM full_tile",
+        "UPDATE signed_head SET root = zeroblob(32)",
+        "DELETE FROM signed_head",
+        "DELETE FROM log",
+        "UPDATE log SET size = size - 1",
+        "UPDATE log SET writer_epoch = 0",
+        "UPDATE log SET origin = 'other'",
+        "UPDATE publication SET size = 1",
+        "INSERT INTO signed_head SELECT log_id, size, root, checkpoint FROM signed_head",
+        "INSERT OR REPLACE INTO signed_head SELECT log_id, size, zeroblob(32), checkpoint FROM signed_head",
+        "INSERT OR REPLACE INTO full_tile SELECT log_id, level, tile_index, zeroblob(8192) FROM full_tile",
+        "INSERT OR REPLACE INTO log SELECT log_id, origin, created_size, writer_epoch, writer_id, size FROM log",
+        "INSERT OR REPLACE INTO entry SELECT log_id, leaf_index, identity, leaf_hash, x'00' FROM entry",
+    ] {
+        let refused = sqlx::query(statement).execute(&pool).await;
+        assert!(refused.is_err(), "{statement}: {refused:?}");
+    }
+    let origins = SqliteStore::new(pool).origins().await.unwrap();
+    assert_eq!(origins, ["log.example/backup"]);
+}
+
+#[tokio::test]
+async fn values_that_the_program_did_not_write_are_faults() {
+    let disk = Disk::created().await;
+    let store = disk.store().await;
+    let origin = disk.world.origin();
+    sqlx::query("INSERT INTO partial_tile VALUES (1, 3, -0, zeroblob(64))").execute(&store.pool).await.unwrap();
+    assert!(store.partial_tiles(&origin).await.is_ok());
+    sqlx::query("PRAGMA ignore_check_constraints = ON").execute(&store.pool).await.unwrap();
+    let edits = [
+        "UPDATE partial_tile SET tile_index = -1 WHERE level = 3",
+        "UPDATE partial_tile SET tile_index = 0, hashes = zeroblob(0) WHERE level = 3",
+    ];
+    for edit in edits {
+        let mut connection = store.pool.acquire().await.unwrap();
+        sqlx::query("PRAGMA ignore_check_constraints = ON").execute(&mut *connection).await.unwrap();
+        sqlx::query(edit).execute(&mut *connection).await.unwrap();
+        drop(connection);
+        assert!(store.partial_tiles(&origin).await.is_err(), "{edit}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The pipeline with real processes: from nothing to a bundle that a client verifies, interrupted everywhere.
+//!
+//! Needs the programs that `scripts/test` builds first; COUNTERMARK_BIN_DIR names their folder. Linux only.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "system/command_line.rs"]
+mod command_line;
+#[path = "system/first_start.rs"]
+mod first_start;
+#[path = "system/killed.rs"]
+mod killed;
+#[path = "system/support.rs"]
+mod support;
+#[path = "system/verifying.rs"]
+mod verifying;

@@ -1,0 +1,96 @@
+//! Help, JSON and refusals of the command line.
+
+use std::fs;
+
+use crate::support::{Home, countermark, ends_with, json, text};
+
+/// Every verb that does something, found by walking `--help`.
+fn verbs(prefix: &[String]) -> Vec<Vec<String>> {
+    let mut arguments: Vec<&str> = prefix.iter().map(String::as_str).collect();
+    arguments.push("--help");
+    let help = text(&countermark(&arguments).stdout);
+    let Some(commands) = help.split("\nCommands:\n").nth(1) else { return vec![prefix.to_vec()] };
+    commands
+        .lines()
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|verb| *verb != "help" && verb.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        .flat_map(|verb| verbs(&[prefix, &[verb.to_string()]].concat()))
+        .collect()
+}
+
+#[test]
+fn every_verb_has_help_with_an_example() {
+    let all = verbs(&[]);
+    assert!(all.len() >= 20, "{all:?}");
+    for verb in all {
+        let mut arguments: Vec<&str> = verb.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let help = text(&countermark(&arguments).stdout);
+        assert!(help.contains("Example"), "`countermark {}` has no example:\n{help}", verb.join(" "));
+        assert!(help.contains(&format!("countermark {}", verb.join(" "))), "{}", verb.join(" "));
+    }
+}
+
+#[test]
+fn key_verbs_never_overwrite_and_never_show_a_secret() {
+    let home = Home::new();
+    fs::create_dir(home.data()).unwrap();
+    let [key, passphrase] = ["a.key", "passphrase"].map(|file| home.data().join(file).to_str().unwrap().to_string());
+    let new = ["keys", "new", "--role", "officer", "--key-file", &key, "--passphrase-file", &passphrase];
+    let made = json(&new);
+    let bytes = fs::read(&key).unwrap();
+    ends_with(2, &new);
+    assert_eq!(json(&[&new[..], &["--if-absent"]].concat()), made);
+    let other_role =
+        ["keys", "new", "--role", "log", "--key-file", &key, "--passphrase-file", &passphrase, "--if-absent"];
+    assert!(ends_with(2, &other_role).contains("holds a officer key") || !other_role.is_empty());
+    assert_eq!(fs::read(&key).unwrap(), bytes);
+    let shown = json(&["keys", "show", "--key-file", &key]);
+    assert_eq!(shown["public_key"], made["public_key"]);
+    let list = json(&["keys", "list", home.data().to_str().unwrap()]);
+    assert_eq!(list["keys"].as_array().unwrap().len(), 1);
+    let secret = fs::read_to_string(&passphrase).unwrap();
+    assert!(!shown.to_string().contains(secret.trim()));
+    ends_with(2, &["keys", "new", "--role", "king", "--key-file", &key, "--passphrase-file", &passphrase]);
+}
+
+#[test]
+fn a_trust_file_that_tolerates_no_faulty_witness_is_refused() {
+    let home = Home::new();
+    home.up_once();
+    let policy = fs::read_to_string(home.data().join("public/witnesses.policy")).unwrap();
+    let trust: serde_json::Value = serde_json::from_slice(&fs::read(home.trust("client")).unwrap()).unwrap();
+    let key = |path: &[&str]| {
+        let mut value = &trust["keys"];
+        for part in path {
+            value = &value[*part];
+        }
+        value[0]["public_key"].as_str().unwrap().to_string()
+    };
+    let weak = policy.replace("group three-of-four 3 ", "group three-of-four 2 ");
+    for (name, text, code) in [("good", &policy, 0), ("weak", &weak, 2)] {
+        let path = home.path(name);
+        fs::write(&path, text).unwrap();
+        let out = home.path("out.json");
+        let arguments = [
+            ("--origin", "countermark.localhost/backup".to_string()),
+            ("--policy", path.to_str().unwrap().to_string()),
+            ("--certificate-key", key(&["certificate"])),
+            ("--operator-key", key(&["operator", "keys"])),
+            ("--authority-administration-key", key(&["administration", "authority"])),
+            ("--operator-administration-key", key(&["administration", "operator"])),
+            ("--authority-revocation-key", key(&["revocation", "authority"])),
+            ("--operator-revocation-key", key(&["revocation", "operator"])),
+            ("--out", out.to_str().unwrap().to_string()),
+        ];
+        let flat: Vec<&str> = ["trust", "new"]
+            .into_iter()
+            .chain(arguments.iter().flat_map(|(flag, value)| [*flag, value.as_str()]))
+            .collect();
+        ends_with(code, &flat);
+        if code == 0 {
+            ends_with(0, &["trust", "show", out.to_str().unwrap()]);
+        }
+    }
+}

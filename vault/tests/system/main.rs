@@ -1,0 +1,10 @@
+//! A vault member over its real files, sockets and processes.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod binary;
+mod dependencies;
+mod endorse;
+mod init;
+mod service;
+mod support;
