@@ -3,14 +3,12 @@
 //! Standard output carries only what a caller reads: the verifier key of `init` and `vkey`, the ready
 //! line of `serve`. Everything else goes to the log.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use countermark_service::lifecycle;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 
 use crate::config::{Config, ConfigError};
 use crate::service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkey};
@@ -104,61 +102,13 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Serve(arguments) => {
             let config = Config::load(&arguments.config)?;
-            let end = end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
-            Ok(serve(config, announce, end).await?)
+            let end = lifecycle::end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
+            Ok(serve(config, lifecycle::announce, end).await?)
         }
     }
 }
 
-/// Prints the one line that a parent process waits for.
-fn announce(address: SocketAddr) {
-    let line = format!(r#"{{"ready":true,"address":"{address}"}}"#);
-    if let Err(error) = print_line(&line) {
-        // Nobody listens; the service is none the worse.
-        tracing::warn!(%error, "the ready line was not read");
-    }
-}
-
+/// Prints one line for the caller.
 fn print_line(line: &str) -> Result<(), CommandError> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(CommandError::Stdout)
-}
-
-/// Completes at SIGTERM, at Ctrl-C, and at the end of standard input where that was asked for.
-///
-/// The signals are caught from this call on, not from the first poll.
-fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stdin = exit_with_stdin.then(watch_stdin).transpose()?;
-    Ok(async move {
-        let stdin_ended = async {
-            match stdin {
-                Some(ended) => {
-                    // An error means that the watcher is gone, which it is only at the end.
-                    let _ = ended.await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("ends: SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("ends: Ctrl-C"),
-            () = stdin_ended => tracing::info!("ends: standard input has ended"),
-        }
-    })
-}
-
-/// Reads standard input to its end on a thread of its own.
-///
-/// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
-fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
-    let (ended, end) = oneshot::channel();
-    std::thread::Builder::new().name("stdin-watch".to_owned()).spawn(move || {
-        // An unreadable standard input has ended too.
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        // The receiver is gone when the service ended first.
-        let _ = ended.send(());
-    })?;
-    Ok(end)
+    lifecycle::print_line(line).map_err(CommandError::Stdout)
 }

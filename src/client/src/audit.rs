@@ -82,7 +82,9 @@ pub enum AuditError {
     #[error("the trust file: {0}")]
     Trust(#[from] AuthorityKeysError),
     /// A trust file from after a change of authority: entries before it cannot be verified with it.
-    #[error("an audit begins with the trust file that the log was created with (serial 0), this one has serial {found}")]
+    #[error(
+        "an audit begins with the trust file that the log was created with (serial 0), this one has serial {found}"
+    )]
     TrustSerial {
         /// The trust file's serial.
         found: u64,

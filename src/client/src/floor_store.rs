@@ -197,8 +197,7 @@ impl FloorFile {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("clear the way for")(error)),
             Ok(()) | Err(_) => {}
         }
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(failed("write"))?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(failed("write"))?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write"))?;
         std::fs::rename(&temporary, &self.path).map_err(failed("replace"))?;
         sync_folder(&self.folder()).map_err(failed("make durable"))

@@ -112,11 +112,11 @@ pub async fn prove_inclusion(
         }
         Sought::Index(index) => {
             let leaf = leaf_hash(&log.entry(index).await?);
-            (index, leaf, log.inclusion_by_index(index, size).await?.proof())
+            (index, leaf, log.inclusion_by_index(index, size).await?.proof)
         }
         Sought::Leaf(leaf) => {
             let answer = log.inclusion_by_leaf(leaf, size).await?;
-            (answer.index(), leaf, answer.proof())
+            (answer.index, leaf, answer.proof)
         }
     };
     verify_inclusion(leaf_hash, index, size, head.checkpoint().root, &proof)?;
@@ -150,7 +150,7 @@ pub async fn prove_consistency(
         Some(root) => root,
         None => tree.root_at(from).await?,
     };
-    let proof = log.consistency(from, to).await?.proof();
+    let proof = log.consistency(from, to).await?.proof;
     verify_consistency(from, from_root, to, to_root, &proof)?;
     Ok(ProvenConsistency { from, from_root, to, to_root, proof, head })
 }

@@ -161,7 +161,7 @@ impl VerifiedTree {
         let coord = tile_of(leaf, self.size).ok_or(TreeError::NodeOutsideTree { node: leaf, size: self.size })?;
         let bundle = fetch_bundle(&*self.source, coord).await?;
         let place = usize::try_from(index.get() % u64::from(TILE_WIDTH)).unwrap_or(usize::MAX);
-        let entry = bundle.entries().get(place).map(|entry| entry.to_vec());
+        let entry = bundle.entries().nth(place).map(<[u8]>::to_vec);
         entry.filter(|entry| leaf_hash(entry) == expected).ok_or(TreeError::Entry { index })
     }
 

@@ -3,7 +3,7 @@
 //! Standard output carries only what a caller reads: what `init` did, the ready line of `serve`, the page of `status`.
 //! Everything else goes to the log.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,9 +11,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use countermark_bundle::exit_class::ExitClass;
 use countermark_migrations::OpenError;
+use countermark_service::lifecycle;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 
 use crate::config::{Config, ConfigError};
 use crate::serve::{Initialised, ServeError, init, serve};
@@ -121,8 +120,8 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Serve(arguments) => {
             let config = Config::load(&arguments.config)?;
-            let end = end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
-            Ok(serve(config, announce, end).await?)
+            let end = lifecycle::end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
+            Ok(serve(config, lifecycle::announce, end).await?)
         }
         Command::Status(arguments) => {
             let config = Config::load(&arguments.config)?;
@@ -144,55 +143,42 @@ async fn status_page(address: SocketAddr) -> Result<String, CommandError> {
     answer.error_for_status().map_err(unreachable)?.text().await.map_err(unreachable)
 }
 
-/// Prints the one line that a parent process waits for.
-fn announce(address: SocketAddr) {
-    let line = format!(r#"{{"ready":true,"address":"{address}"}}"#);
-    if let Err(error) = print_line(&line) {
-        // Nobody listens; the service is none the worse.
-        tracing::warn!(%error, "the ready line was not read");
-    }
-}
-
+/// Prints one line for the caller.
 fn print_line(line: &str) -> Result<(), CommandError> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(CommandError::Stdout)
+    lifecycle::print_line(line).map_err(CommandError::Stdout)
 }
 
-/// Completes at SIGTERM, at Ctrl-C, and at the end of standard input where that was asked for.
-///
-/// The signals are caught from this call on, not from the first poll.
-fn end(exit_with_stdin: bool) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stdin = exit_with_stdin.then(watch_stdin).transpose()?;
-    Ok(async move {
-        let stdin_ended = async {
-            match stdin {
-                Some(ended) => {
-                    // An error means that the watcher is gone, which it is only at the end.
-                    let _ = ended.await;
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("ends: SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("ends: Ctrl-C"),
-            () = stdin_ended => tracing::info!("ends: standard input has ended"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_status_page_that_is_not_there_is_unreachable() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Nobody listens there any more.
+        drop(listener);
+        let error = status_page(address).await.unwrap_err();
+        assert!(matches!(error, CommandError::Unreachable { .. }));
+        assert_eq!(error.exit_class().code(), 21);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_only_the_running_process_knows_must_be_said() {
+        let error = status_page("127.0.0.1:0".parse().unwrap()).await.unwrap_err();
+        assert!(matches!(error, CommandError::NoAddress));
+        assert_eq!(error.exit_class().code(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_is_refused_is_a_usage_error() {
+        let config = PathBuf::from("/nowhere/countersigner.toml");
+        for command in [
+            Command::Init(InitArgs { config: config.clone(), if_absent: false }),
+            Command::Serve(ServeArgs { config: config.clone(), exit_with_stdin: false }),
+            Command::Status(StatusArgs { config: config.clone(), address: None }),
+        ] {
+            assert_eq!(run(command).await.unwrap_err().exit_class().code(), 2);
         }
-    })
-}
-
-/// Reads standard input to its end on a thread of its own.
-///
-/// A plain thread: a runtime waits for its blocking tasks when it ends, and this one may never return.
-fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
-    let (ended, end) = oneshot::channel();
-    std::thread::Builder::new().name("stdin-watch".to_owned()).spawn(move || {
-        // An unreadable standard input has ended too.
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        // The receiver is gone when the service ended first.
-        let _ = ended.send(());
-    })?;
-    Ok(end)
+    }
 }

@@ -1,4 +1,8 @@
 //! The configuration file: TOML, every field known, every relative path relative to the file.
+//!
+//! ```toml
+#![doc = include_str!("../countersigner.example.toml")]
+//! ```
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

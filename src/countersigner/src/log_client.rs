@@ -102,7 +102,10 @@ impl LogClient {
 
     async fn read(&self, what: Resource, path: String, bytes_max: usize) -> Result<Vec<u8>, ReadError> {
         let url = format!("{}/{}/{path}", self.base, self.namespace);
-        let response = self.http.get(url).timeout(self.deadlines.read).send().await.map_err(unread)?;
+        let request = self.http.get(url).timeout(self.deadlines.read);
+        // A cache on the way must ask the log: an older checkpoint than the last looks like a rollback.
+        let request = request.header(header::CACHE_CONTROL, "no-cache");
+        let response = request.send().await.map_err(unread)?;
         if response.status() != StatusCode::OK {
             return Err(ReadError::Status { what, status: response.status().as_u16() });
         }

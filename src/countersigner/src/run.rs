@@ -14,7 +14,7 @@ use crate::countersigner::{Countersigner, Turn};
 use crate::status::{LastError, Status, message_of};
 
 /// The longest wait between two turns after errors; the poll interval itself, where that is longer.
-pub const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 
 /// Turns until the shutdown completes. Being dropped in the middle of a turn is a crash, and harmless.
 pub async fn run(
@@ -99,9 +99,9 @@ mod tests {
         };
         check(500, 0, 500);
         check(500, 1, 1_000);
-        check(500, 5, 16_000);
-        check(500, 6, 30_000);
-        check(500, u32::MAX, 30_000);
+        check(500, 4, 8_000);
+        check(500, 5, 10_000);
+        check(500, u32::MAX, 10_000);
         check(60_000, 1, 60_000);
     }
 }

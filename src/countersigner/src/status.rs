@@ -143,3 +143,25 @@ pub(crate) fn message_of(error: &dyn std::error::Error) -> String {
     }
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::{LedgerFault, SubmitError};
+    use crate::testing::epoch;
+
+    #[test]
+    fn a_message_names_every_cause_once() {
+        let submit = crate::countersigner::TurnError::Submit {
+            epoch: epoch(3),
+            source: SubmitError::Refused { status: 401, problem: None },
+        };
+        assert_eq!(
+            message_of(&submit),
+            "the activation of epoch 3 was not submitted: the log refused the entry with 401"
+        );
+        let fault = LedgerFault { action: "commit a row", source: "disk full".into() };
+        let transparent = crate::countersigner::TurnError::Ledger(fault);
+        assert_eq!(message_of(&transparent), "the ledger failed to commit a row: disk full");
+    }
+}

@@ -8,5 +8,5 @@ mod world;
 
 pub(crate) use keys::{Signatures, TestSigner};
 pub(crate) use ledger::{Fault, FaultyLedger, LedgerCall};
-pub(crate) use log::{Answer, FakeLog, certified, revocation};
+pub(crate) use log::{Answer, FakeLog, authority_change, certified, revocation};
 pub(crate) use world::*;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use countermark_bundle::identity::Epoch;
 use countermark_bundle::namespace_state::{NamespaceState, StatementRecord};
-use countermark_bundle::validation_bundle::{Record, TAIL_MAX, ValidationBundle};
+use countermark_bundle::validation_bundle::{BUNDLE_BYTES_MAX, Record, TAIL_MAX, ValidationBundle};
 use countermark_tlog::hash::leaf_hash;
 use countermark_tlog::proof::{ProofError, verify_inclusion};
 use countermark_tlog::size::LeafIndex;
@@ -49,6 +49,14 @@ pub(crate) enum BundleRefusal {
         epoch: Epoch,
         /// Entries after its newest activation.
         tail: u64,
+    },
+    /// The entries after the newest activation are too large together.
+    #[error("the bundle of epoch {epoch} has {found} bytes, at most {BUNDLE_BYTES_MAX} are read")]
+    TooLarge {
+        /// The epoch asked for.
+        epoch: Epoch,
+        /// Bytes of the bundle.
+        found: usize,
     },
     /// Fault: the log took a change of authority, and the proof of its quorum is not kept.
     #[error("the keys in force have serial {serial}, this version bundles under those of the creation, serial 0")]
@@ -135,7 +143,13 @@ async fn assemble(handle: &NamespaceHandle, published: &Published, epoch: Epoch)
         records.push(record(handle, published, index).await?);
     }
     let checkpoint = String::from_utf8(published.note.clone()).expect("a published note was verified, so it is UTF-8");
-    Ok(ValidationBundle::new(checkpoint, records).write())
+    within_bounds(epoch, ValidationBundle::new(checkpoint, records).write())
+}
+
+/// Refuses what no client reads. Statement and activation alone always fit: a renewal cuts the tail.
+fn within_bounds(epoch: Epoch, bundle: Vec<u8>) -> Result<Vec<u8>, BundleRefusal> {
+    let found = bundle.len();
+    if found > BUNDLE_BYTES_MAX { Err(BundleRefusal::TooLarge { epoch, found }) } else { Ok(bundle) }
 }
 
 /// Where the certified statement stands, and the range from its newest activation to the end.

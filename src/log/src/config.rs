@@ -31,9 +31,9 @@
 //!
 //! Invariant: in a [`Config`] every key file that is named holds a key that the trust file of its namespace believes in.
 
-mod namespace;
 #[cfg(test)]
 pub(crate) mod house;
+mod namespace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -38,8 +38,12 @@ use crate::sequencer::NamespaceHandle;
 use guard::Guard;
 use problem::{Problem, ProblemKind};
 
-/// The time a request has beyond the deadline of a submission.
-const REQUEST_MARGIN: Duration = Duration::from_secs(20);
+/// The time that a read has, and a submission beyond its own deadline.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
+/// The most reads under way.
+const READS_MAX: usize = 1_024;
+/// The most submissions under way. They are counted apart: who waits for a quorum takes no reader's place.
+const SUBMISSIONS_MAX: usize = 512;
 /// When a reader should come back for the first head.
 const FIRST_HEAD_AFTER: Duration = Duration::from_secs(1);
 
@@ -96,9 +100,10 @@ impl Service {
 
 /// Every route, behind its guard.
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    let guard = Guard::new(service.submission_deadline.saturating_add(REQUEST_MARGIN));
-    let reads = guard.around(reading(service.clone())).layer(cors());
-    reads.merge(guard.around(submitting(service)))
+    let reads = Guard::new(READS_MAX, REQUEST_DEADLINE);
+    let submissions = Guard::new(SUBMISSIONS_MAX, service.submission_deadline.saturating_add(REQUEST_DEADLINE));
+    let reading = reads.around(reading(service.clone())).layer(cors());
+    reading.merge(submissions.around(submitting(service)))
 }
 
 fn reading(service: Arc<Service>) -> Router {

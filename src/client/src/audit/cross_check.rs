@@ -140,7 +140,8 @@ fn compare_epoch(
             None => certificates.same += 1,
             Some(field) => {
                 certificates.different += 1;
-                let detail = format!("the certificate served for epoch {epoch} has another {field} than the logged one");
+                let detail =
+                    format!("the certificate served for epoch {epoch} has another {field} than the logged one");
                 draft.violation(index, "served-certificate-is-the-logged-one", ExitClass::Proof, detail);
             }
         },

@@ -266,7 +266,10 @@ impl Draft {
                 index: Some(newest.index),
                 rule: "newest-active-is-revoked",
                 class: ExitClass::Revoked,
-                detail: format!("epoch {} was activated last, and was revoked: no client uses the namespace", newest.epoch),
+                detail: format!(
+                    "epoch {} was activated last, and was revoked: no client uses the namespace",
+                    newest.epoch
+                ),
             });
         }
         draft

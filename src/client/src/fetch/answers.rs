@@ -9,8 +9,25 @@ use serde::{Deserialize, Deserializer, de};
 use super::MalformedAnswer;
 
 /// An inclusion proof as the log answers it. Not verified.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InclusionAnswer {
+    /// Where the entry is said to stand.
+    pub index: LeafIndex,
+    /// What its leaf hash is said to be.
+    pub leaf_hash: LeafHash,
+    /// The path.
+    pub proof: InclusionProof,
+}
+
+/// A consistency proof as the log answers it. Not verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsistencyAnswer {
+    /// The proof.
+    pub proof: ConsistencyProof,
+}
+
+#[derive(Deserialize)]
+pub(super) struct InclusionJson {
     index: u64,
     size: u64,
     #[serde(deserialize_with = "hex_hash")]
@@ -19,68 +36,45 @@ pub struct InclusionAnswer {
     path: Vec<Hash>,
 }
 
-impl InclusionAnswer {
-    /// Whether it answers the question that was asked, and is a proof by its form.
-    pub(super) fn check(
-        &self,
-        index: Option<LeafIndex>,
-        leaf: Option<LeafHash>,
+impl InclusionJson {
+    /// The answer, if it is one to the question that was asked and a proof by its form.
+    pub fn answer(
+        self,
+        asked_index: Option<LeafIndex>,
+        asked_leaf: Option<LeafHash>,
         size: TreeSize,
-    ) -> Result<(), MalformedAnswer> {
-        let other = |field| Err(MalformedAnswer::OtherQuestion { field });
-        if LeafIndex::new(self.index).is_none() || index.is_some_and(|index| index.get() != self.index) {
-            return other("index");
+    ) -> Result<InclusionAnswer, MalformedAnswer> {
+        let other = |field| MalformedAnswer::OtherQuestion { field };
+        let index = LeafIndex::new(self.index).ok_or(other("index"))?;
+        if asked_index.is_some_and(|asked| asked != index) {
+            return Err(other("index"));
         }
-        if leaf.is_some_and(|leaf| leaf.0 != self.leaf_hash) {
-            return other("leaf hash");
+        if asked_leaf.is_some_and(|asked| asked.0 != self.leaf_hash) {
+            return Err(other("leaf hash"));
         }
         if self.size != size.get() {
-            return other("size");
+            return Err(other("size"));
         }
-        InclusionProof::new(self.path.clone()).map(|_| ()).map_err(MalformedAnswer::Proof)
-    }
-
-    /// Where the entry is said to stand.
-    #[must_use]
-    pub fn index(&self) -> LeafIndex {
-        LeafIndex::new(self.index).expect("checked when it was fetched")
-    }
-
-    /// What its leaf hash is said to be.
-    #[must_use]
-    pub const fn leaf_hash(&self) -> LeafHash {
-        LeafHash(self.leaf_hash)
-    }
-
-    /// The path.
-    #[must_use]
-    pub fn proof(&self) -> InclusionProof {
-        InclusionProof::new(self.path.clone()).expect("checked when it was fetched")
+        let proof = InclusionProof::new(self.path)?;
+        Ok(InclusionAnswer { index, leaf_hash: LeafHash(self.leaf_hash), proof })
     }
 }
 
-/// A consistency proof as the log answers it. Not verified.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ConsistencyAnswer {
+#[derive(Deserialize)]
+pub(super) struct ConsistencyJson {
     from: u64,
     to: u64,
     #[serde(deserialize_with = "hashes")]
     proof: Vec<Hash>,
 }
 
-impl ConsistencyAnswer {
-    /// Whether it answers the question that was asked, and is a proof by its form.
-    pub(super) fn check(&self, from: TreeSize, to: TreeSize) -> Result<(), MalformedAnswer> {
+impl ConsistencyJson {
+    /// The answer, if it is one to the question that was asked and a proof by its form.
+    pub fn answer(self, from: TreeSize, to: TreeSize) -> Result<ConsistencyAnswer, MalformedAnswer> {
         if (self.from, self.to) != (from.get(), to.get()) {
             return Err(MalformedAnswer::OtherQuestion { field: "size" });
         }
-        ConsistencyProof::new(self.proof.clone()).map(|_| ()).map_err(MalformedAnswer::Proof)
-    }
-
-    /// The proof.
-    #[must_use]
-    pub fn proof(&self) -> ConsistencyProof {
-        ConsistencyProof::new(self.proof.clone()).expect("checked when it was fetched")
+        Ok(ConsistencyAnswer { proof: ConsistencyProof::new(self.proof)? })
     }
 }
 

@@ -51,8 +51,6 @@ fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, FetchError> {
     })?;
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    file.take(bound)
-        .read_to_end(&mut bytes)
-        .map_err(|source| FetchError::Unreadable { place: place(), source })?;
+    file.take(bound).read_to_end(&mut bytes).map_err(|source| FetchError::Unreadable { place: place(), source })?;
     if bytes.len() > limit { Err(FetchError::TooLarge { place: place(), limit }) } else { Ok(bytes) }
 }

@@ -17,7 +17,7 @@ use countermark_tlog::tlog_proof::TLOG_PROOF_BYTES_MAX;
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use serde::de::DeserializeOwned;
 
-use super::answers::{CertificateAnswer, ConsistencyAnswer, InclusionAnswer};
+use super::answers::{CertificateAnswer, ConsistencyAnswer, ConsistencyJson, InclusionAnswer, InclusionJson};
 use super::tiles::entry_bundle_bytes_max;
 use super::{
     FetchError, LocationError, MalformedAnswer, Place, Problem, SMALL_ANSWER_BYTES_MAX, SourceFuture, TileSource,
@@ -37,7 +37,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     /// 10 seconds for a connection, 20 of silence, 60 in all.
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), silence: Duration::from_secs(20), total: Duration::from_secs(60) }
+        Self { connect: Duration::from_secs(10), silence: Duration::from_secs(20), total: Duration::from_mins(1) }
     }
 }
 
@@ -113,25 +113,22 @@ impl LogReader {
     /// The inclusion proof of an entry by its index.
     pub async fn inclusion_by_index(&self, index: LeafIndex, size: TreeSize) -> Result<InclusionAnswer, FetchError> {
         let path = self.v1(&format!("proofs/inclusion?index={index}&size={size}"));
-        let answer: InclusionAnswer = self.json(&path).await?;
-        answer.check(Some(index), None, size).map_err(|source| self.malformed(&path, source))?;
-        Ok(answer)
+        let answer: InclusionJson = self.json(&path).await?;
+        answer.answer(Some(index), None, size).map_err(|source| self.malformed(&path, source))
     }
 
     /// The inclusion proof of an entry by its leaf hash; the answer names the index.
     pub async fn inclusion_by_leaf(&self, leaf: LeafHash, size: TreeSize) -> Result<InclusionAnswer, FetchError> {
         let path = self.v1(&format!("proofs/inclusion?leaf_hash={leaf}&size={size}"));
-        let answer: InclusionAnswer = self.json(&path).await?;
-        answer.check(None, Some(leaf), size).map_err(|source| self.malformed(&path, source))?;
-        Ok(answer)
+        let answer: InclusionJson = self.json(&path).await?;
+        answer.answer(None, Some(leaf), size).map_err(|source| self.malformed(&path, source))
     }
 
     /// The consistency proof between two sizes.
     pub async fn consistency(&self, from: TreeSize, to: TreeSize) -> Result<ConsistencyAnswer, FetchError> {
         let path = self.v1(&format!("proofs/consistency?from={from}&to={to}"));
-        let answer: ConsistencyAnswer = self.json(&path).await?;
-        answer.check(from, to).map_err(|source| self.malformed(&path, source))?;
-        Ok(answer)
+        let answer: ConsistencyJson = self.json(&path).await?;
+        answer.answer(from, to).map_err(|source| self.malformed(&path, source))
     }
 
     /// The exact bytes of a certified statement.

@@ -1,5 +1,6 @@
 //! Tiles and entry bundles of exactly the width asked for, several at a time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use countermark_tlog::entry_bundle::{self, ENTRY_BYTES_MAX};
@@ -21,6 +22,8 @@ pub(crate) fn entry_bundle_bytes_max(bundle: TileCoord) -> usize {
 pub struct EntryBundle {
     coord: TileCoord,
     bytes: Vec<u8>,
+    /// Where each entry stands in the bytes.
+    places: Vec<Range<usize>>,
 }
 
 impl EntryBundle {
@@ -31,9 +34,8 @@ impl EntryBundle {
     }
 
     /// Its entries, as many as it is wide.
-    #[must_use]
-    pub fn entries(&self) -> Vec<&[u8]> {
-        entry_bundle::decode(&self.bytes, self.coord.width()).expect("decoded once when it was made")
+    pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.places.iter().filter_map(|place| self.bytes.get(place.clone()))
     }
 }
 
@@ -55,7 +57,7 @@ pub(crate) async fn fetch_tile(source: &dyn TileSource, tile: TileCoord) -> Resu
 
 /// Fetches an entry bundle. Where the partial one is gone, the full one is asked for and cut.
 pub(crate) async fn fetch_bundle(source: &dyn TileSource, coord: TileCoord) -> Result<EntryBundle, FetchError> {
-    let (asked, mut bytes) = match source.entry_bundle(coord).await {
+    let (asked, bytes) = match source.entry_bundle(coord).await {
         Err(FetchError::NotFound { .. }) if !coord.is_full() => {
             (coord.full(), source.entry_bundle(coord.full()).await?)
         }
@@ -63,9 +65,15 @@ pub(crate) async fn fetch_bundle(source: &dyn TileSource, coord: TileCoord) -> R
     };
     let malformed = |source| FetchError::Malformed { place: Place::new(asked.entries_path()), source };
     let entries = entry_bundle::decode(&bytes, asked.width()).map_err(|source| malformed(source.into()))?;
-    let kept = entries.iter().take(usize::from(coord.width())).map(|entry| entry.len().saturating_add(2)).sum();
-    bytes.truncate(kept);
-    Ok(EntryBundle { coord, bytes })
+    let mut end = 0_usize;
+    let place = |entry: &&[u8]| {
+        // SPEC: C2SP tlog-tiles, Log entries: two bytes of length before each entry.
+        let start = end.saturating_add(2);
+        end = start.saturating_add(entry.len());
+        start..end
+    };
+    let places = entries.iter().take(usize::from(coord.width())).map(place).collect();
+    Ok(EntryBundle { coord, bytes, places })
 }
 
 /// Fetches tiles, at most [`PARALLEL_FETCHES_MAX`] at a time, in any order. The first failure stops the others.

@@ -42,7 +42,8 @@ fn a_damaged_floor_is_an_error_and_never_none() {
     let file = FloorFile::new(&path);
     let good = floor(7).write();
     let compact = serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(&good).unwrap()).unwrap();
-    let cases = [b"".to_vec(), b"{}".to_vec(), good[..good.len() - 1].to_vec(), compact, vec![b' '; TRUST_BYTES_MAX + 1]];
+    let cases =
+        [b"".to_vec(), b"{}".to_vec(), good[..good.len() - 1].to_vec(), compact, vec![b' '; TRUST_BYTES_MAX + 1]];
     for bytes in cases {
         std::fs::write(&path, &bytes).unwrap();
         let error = file.read().unwrap_err();

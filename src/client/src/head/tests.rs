@@ -14,13 +14,21 @@ async fn a_head_under_the_quorum_is_believed_and_says_when_and_by_whom() {
     let head = VerifiedHead::fetch(&log.reader, &world.trust.origin, &policy(world)).await.unwrap();
     assert_eq!((head.size(), head.checkpoint()), (size(3), &world.head(3)));
     assert_eq!(head.time().map(Timestamp::unix), Some(NOW));
-    assert_eq!(head.witnesses().iter().map(KeyName::as_str).collect::<Vec<_>>(), ["w0.example", "w1.example", "w2.example"]);
+    assert_eq!(
+        head.witnesses().iter().map(KeyName::as_str).collect::<Vec<_>>(),
+        ["w0.example", "w1.example", "w2.example"]
+    );
 }
 
 #[tokio::test]
 async fn every_head_that_is_not_believed_has_its_name_and_class() {
     let log = TestLog::serve(World::active()).await;
-    let (world, check) = (log.world(), check_with(&log));
+    let world = log.world();
+    let check = async |note: &str, class: ExitClass, expect: &dyn Fn(&HeadError) -> bool| {
+        log.lie("backup/checkpoint", Lie::Bytes(note.as_bytes().to_vec()));
+        let error = VerifiedHead::fetch(&log.reader, &world.trust.origin, &policy(world)).await.unwrap_err();
+        assert!(expect(&error) && error.exit_class() == class, "{error:?}\n{note}");
+    };
     let good = world.checkpoint(3);
     let quorum = |error: &HeadError| matches!(error, HeadError::Quorum { cosigned } if cosigned.len() == 2);
     let with = |change: &dyn Fn(&mut World)| {
@@ -29,7 +37,10 @@ async fn every_head_that_is_not_believed_has_its_name_and_class() {
         other.checkpoint(3)
     };
     check(&with(&|world| world.cosigners = vec![0, 1]), ExitClass::Quorum, &quorum).await;
-    check(&with(&|world| world.cosigners = vec![]), ExitClass::Quorum, &|error| matches!(error, HeadError::Quorum { .. })).await;
+    check(&with(&|world| world.cosigners = vec![]), ExitClass::Quorum, &|error| {
+        matches!(error, HeadError::Quorum { .. })
+    })
+    .await;
     let other_log = with(&|world| world.log = crate::testing::ed25519_signer(99));
     check(&other_log, ExitClass::UnknownAuthority, &|error| matches!(error, HeadError::UnknownLogKey)).await;
     let strangers = with(&|world| world.witnesses = (21..25).map(crate::testing::ed25519_signer).collect());
@@ -54,15 +65,6 @@ async fn every_head_that_is_not_believed_has_its_name_and_class() {
     log.lie("backup/checkpoint", Lie::Status(503, "nothing-published"));
     let error = VerifiedHead::fetch(&log.reader, &world.trust.origin, &policy(world)).await.unwrap_err();
     assert!(matches!(&error, HeadError::Fetch(_)) && error.exit_class() == ExitClass::Unreachable);
-}
-
-fn check_with(log: &TestLog) -> impl AsyncFn(&str, ExitClass, &dyn Fn(&HeadError) -> bool) {
-    async move |note: &str, class: ExitClass, expect: &dyn Fn(&HeadError) -> bool| {
-        let world = log.world();
-        log.lie("backup/checkpoint", Lie::Bytes(note.as_bytes().to_vec()));
-        let error = VerifiedHead::fetch(&log.reader, &world.trust.origin, &policy(world)).await.unwrap_err();
-        assert!(expect(&error) && error.exit_class() == class, "{error:?}\n{note}");
-    }
 }
 
 #[test]

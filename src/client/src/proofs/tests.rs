@@ -59,7 +59,7 @@ async fn inconsistent_growth_is_not_proven() {
     };
     // A head that the caller kept, of another history.
     let kept = prove(7, Some(world.grown.root(8)), None).await;
-    assert!(matches!(kept, ProveError::Proof(ProofError::FromRootMismatch { .. }) | ProveError::Proof(ProofError::RootMismatch { .. })));
+    assert!(matches!(kept, ProveError::Proof(ProofError::FromRootMismatch { .. } | ProofError::RootMismatch { .. })));
     assert_eq!(kept.exit_class(), ExitClass::Proof);
     let shrinks = prove(9, None, Some(8)).await;
     assert!(matches!(shrinks, ProveError::Proof(ProofError::Shrinks { .. })));

@@ -10,7 +10,7 @@ pub(crate) struct TestSigner {
 }
 
 enum Kind {
-    Ed25519(ed25519_dalek::SigningKey),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
     P384(Box<p384::ecdsa::SigningKey>),
 }
 
@@ -33,7 +33,7 @@ impl TestSigner {
 pub(crate) fn ed25519_signer(seed: u8) -> TestSigner {
     let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
     let public = PublicKey::ed25519(key.verifying_key().as_bytes()).unwrap();
-    TestSigner { kind: Kind::Ed25519(key), public }
+    TestSigner { kind: Kind::Ed25519(Box::new(key)), public }
 }
 
 pub(crate) fn p384_signer(seed: u8) -> TestSigner {

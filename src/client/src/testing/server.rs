@@ -140,9 +140,7 @@ impl Site {
             "receipts" => Some(world.receipt(rest.parse().unwrap(), len)),
             "bundles" => world.bundle(len),
             "links" => Some(world.link(query("from")?, len).write()),
-            "statements" => {
-                Some(world.state.statement(epoch(rest.parse().unwrap()))?.statement.bytes().to_vec())
-            }
+            "statements" => Some(world.state.statement(epoch(rest.parse().unwrap()))?.statement.bytes().to_vec()),
             "proofs" if rest.starts_with("consistency") => {
                 let (from, to) = (query("from")?, query("to")?);
                 let proof = world.grown.consistency(from, to);

@@ -3,6 +3,8 @@
 mod entries;
 mod tree;
 
+use std::fmt::Write as _;
+
 use countermark_bundle::authority::{AuthorityKeys, OperatorKeys, SidedKeys};
 use countermark_bundle::entry::Entry;
 use countermark_bundle::identity::{Digest, Epoch, Name, Namespace, Timestamp};
@@ -69,11 +71,11 @@ pub(crate) fn policy_text(log: &TestSigner, witnesses: &[TestSigner]) -> String 
     let (mut text, mut names) = (format!("log {}\n", vkey(ORIGIN, SignatureType::Ed25519, log)), String::new());
     for (i, witness) in witnesses.iter().enumerate() {
         let key = vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519, witness);
-        text.push_str(&format!("witness w{i} {key}\n"));
-        names.push_str(&format!(" w{i}"));
+        let _ = writeln!(text, "witness w{i} {key}");
+        let _ = write!(names, " w{i}");
     }
     let threshold = witnesses.len() - 1;
-    text.push_str(&format!("group quorum-of-witnesses {threshold}{names}\nquorum quorum-of-witnesses\n"));
+    let _ = writeln!(text, "group quorum-of-witnesses {threshold}{names}\nquorum quorum-of-witnesses");
     text
 }
 

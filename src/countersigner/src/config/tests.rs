@@ -1,6 +1,6 @@
 use super::*;
 
-/// The configuration of the documentation, with one line replaced or, where there is none with that name, added.
+/// The example, with one line replaced or, where there is none with that name, added.
 fn load_with(line: &str) -> (tempfile::TempDir, Result<Config, ConfigError>) {
     let name = line.split(' ').next().unwrap();
     let kept = EXAMPLE.lines().filter(|known| known.split(' ').next() != Some(name));
@@ -12,20 +12,7 @@ fn load_with(line: &str) -> (tempfile::TempDir, Result<Config, ConfigError>) {
     (folder, config)
 }
 
-const EXAMPLE: &str = r#"
-listen = "127.0.0.1:7302"
-log_url = "https://log.example"
-trust = "trust.json"
-operator_key_file = "keys/operator.key"
-token_key_file = "keys/token-issuer.key"
-passphrase_file = "/run/secrets/passphrase"
-ledger = "state/ledger.sqlite"
-token_audience = "https://log.example"
-issuer = "https://operator.example"
-subject = "countersigner"
-cool_off_seconds = 86400
-poll_interval_ms = 1000
-"#;
+const EXAMPLE: &str = include_str!("../../countersigner.example.toml");
 
 #[test]
 fn relative_paths_are_relative_to_the_file() {

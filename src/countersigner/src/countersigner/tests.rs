@@ -337,6 +337,31 @@ async fn another_digest_for_a_countersigned_epoch_stops_the_service() {
 }
 
 #[tokio::test]
+async fn a_change_of_authority_is_followed_from_the_log() {
+    let world = World::new();
+    let mut countersigner = world.start().await;
+    settle(&mut countersigner).await;
+    let mut keys = trust().keys;
+    keys.policy = keys.policy.replace("quorum-of-witnesses 3", "quorum-of-witnesses 4");
+    world.log.publish_entry(&authority_change(1, keys.clone()));
+    settle(&mut countersigner).await;
+    // Three of four are no quorum any more.
+    world.log.certify(1);
+    assert!(matches!(countersigner.turn().await, Err(TurnError::Follow(FollowError::Head(_)))));
+    keys.policy = trust().keys.policy;
+    world.log.push(&authority_change(2, keys.clone()));
+    world.log.publish_note(world.log.note(&[NOW; 4]));
+    settle(&mut countersigner).await;
+    assert_eq!(world.log.activations(1).len(), 1);
+    // Our key is struck off.
+    keys.operator.keys = vec![Keys::second_operator().public().clone()];
+    world.log.publish_entry(&authority_change(3, keys));
+    world.log.certify(2);
+    assert!(matches!(countersigner.turn().await, Err(TurnError::KeyNotInForce { .. })));
+    assert_eq!(epochs_signed(&world), [1]);
+}
+
+#[tokio::test]
 async fn a_trust_file_of_a_later_serial_is_refused() {
     let world = World::new();
     let mut settings = world.settings(0);

@@ -21,6 +21,8 @@ async fn verdict(first: Statement, second: Statement, cool_off_seconds: u64) -> 
     decide(&receipt, view.replay().state(), &rules(cool_off_seconds), at(NOW + 2), at(NOW + 3))
 }
 
+type Change = fn(&mut Statement);
+
 fn is_permitted(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Permitted(decision) => decision.rule == name("still-valid"),
@@ -31,7 +33,6 @@ fn is_permitted(verdict: &Verdict) -> bool {
 #[tokio::test]
 async fn what_adds_trust_waits_and_what_only_takes_away_does_not() {
     let waits = Verdict::Waiting { until: at(NOW + 62) };
-    type Change = fn(&mut Statement);
     let takes_away: [(&str, Change); 4] = [
         ("nothing", |_| {}),
         ("drained", |two| two.fleets[0].status = FleetStatus::Draining),

@@ -58,7 +58,7 @@ async fn tiles_of_the_wrong_length_give_no_proof() {
     view.follow(&log, &ledger, &floor(), at(NOW)).await.unwrap();
     log.push_filler();
     log.publish(NOW);
-    log.shorten_tiles();
+    log.shorten_tiles(true);
     let error = view.follow(&log, &ledger, &floor(), at(NOW)).await.unwrap_err();
     assert!(matches!(error, FollowError::Prefix(ProofReadError::Tile(_))));
 }

@@ -98,7 +98,7 @@ async fn an_entry_that_cannot_be_fetched_says_why() {
     let head = view.head().unwrap();
     let fetch = async |at| UntrustedEntry::fetch(&world.log, index(at), head).await.unwrap_err();
     assert!(matches!(fetch(2).await, FetchError::Outside { .. }));
-    world.log.shorten_tiles();
+    world.log.shorten_tiles(true);
     assert!(matches!(fetch(1).await, FetchError::Path(ProofReadError::Tile(_))));
     world.log.truncate_bundles();
     assert!(matches!(fetch(1).await, FetchError::Bundle(_)));

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use countermark_bundle::approval::{self, Claims, Officer};
+use countermark_bundle::authority::AuthorityKeys;
 use countermark_bundle::certificate::{Certificate, CertificateMessage};
 use countermark_bundle::entry::{
-    CertifiedStatement, Decision, Entry, POLICY_CHANGE_TYPE, PolicyChange, REVOCATION_TYPE, Revocation,
+    AUTHORITY_CHANGE_TYPE, AdministrationSignature, AuthorityChange, CertifiedStatement, Decision, Entry,
+    POLICY_CHANGE_TYPE, PolicyChange, REVOCATION_TYPE, Revocation,
 };
 use countermark_bundle::identity::{Digest, Namespace, Side, Timestamp};
 use countermark_bundle::key::PublicKey;
@@ -129,8 +131,8 @@ impl FakeLog {
         self.log().tiles_damaged = damaged;
     }
 
-    pub(crate) fn shorten_tiles(&self) {
-        self.log().tiles_short = true;
+    pub(crate) fn shorten_tiles(&self, short: bool) {
+        self.log().tiles_short = short;
     }
 
     pub(crate) fn serve_other_entries(&self) {
@@ -347,6 +349,20 @@ pub(crate) fn revocation(epochs: &[u64], fleets: &[&str]) -> Entry {
     };
     revocation.signature = signer.signature(&to_sign::revocation(&revocation));
     Entry::Revocation(revocation)
+}
+
+/// A change of authority that both organisations signed.
+pub(crate) fn authority_change(serial: u64, keys: AuthorityKeys) -> Entry {
+    let kind = AUTHORITY_CHANGE_TYPE.to_owned();
+    let mut change = AuthorityChange { kind, origin: origin(), serial, keys, successors: vec![], signatures: vec![] };
+    let message = to_sign::authority_change(&change);
+    let sign = |side| {
+        let signer = Keys::administration(side);
+        let (key_id, signature) = (signer.public().key_id(), signer.signature(&message));
+        AdministrationSignature { side, key_id, signature }
+    };
+    change.signatures = vec![sign(Side::Authority), sign(Side::Operator)];
+    Entry::AuthorityChange(change)
 }
 
 impl LogReader for FakeLog {

@@ -108,14 +108,14 @@ impl Keys {
 /// One log, four witnesses of which three must cosign.
 pub(crate) fn policy_text() -> String {
     let log = vkey(ORIGIN, SignatureType::Ed25519, Keys::log().public());
-    let witnesses: String = (0..4)
-        .map(|number| {
-            let name = format!("w{number}.example");
-            let key = vkey(&name, SignatureType::CosignatureEd25519, Keys::witness(number).public());
-            format!("witness w{number} {key}\n")
-        })
-        .collect();
-    format!("log {log}\n{witnesses}group quorum-of-witnesses 3 w0 w1 w2 w3\nquorum quorum-of-witnesses\n")
+    let witness = |number: u8| {
+        let name = format!("w{number}.example");
+        let key = vkey(&name, SignatureType::CosignatureEd25519, Keys::witness(number).public());
+        format!("witness w{number} {key}")
+    };
+    let group = "group quorum-of-witnesses 3 w0 w1 w2 w3\nquorum quorum-of-witnesses\n";
+    let lines = [format!("log {log}"), witness(0), witness(1), witness(2), witness(3), group.to_owned()];
+    lines.join("\n")
 }
 
 pub(crate) fn trust() -> TrustFile {

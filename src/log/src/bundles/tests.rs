@@ -87,6 +87,13 @@ async fn a_path_that_does_not_verify_is_not_released() {
 }
 
 #[test]
+fn a_bundle_that_no_client_reads_is_not_served() {
+    assert!(within_bounds(Epoch::FIRST, vec![0; BUNDLE_BYTES_MAX]).is_ok());
+    let refused = within_bounds(Epoch::FIRST, vec![0; BUNDLE_BYTES_MAX + 1]).unwrap_err();
+    assert!(matches!(refused, BundleRefusal::TooLarge { found: 1_048_577, .. }), "{refused}");
+}
+
+#[test]
 fn nothing_is_bundled_under_keys_that_changed() {
     let mut trust = World::new().trust;
     trust.serial = 1;

@@ -101,14 +101,8 @@ impl House {
             policy: self.policy(&origin(name), &log),
             certificate: vec![certificate],
             operator: OperatorKeys { keys: other(Role::Operator, 40), threshold: 1 },
-            administration: SidedKeys {
-                authority: vec![administration],
-                operator: other(Role::Administration, 41),
-            },
-            revocation: SidedKeys {
-                authority: other(Role::Revocation, 42),
-                operator: other(Role::Revocation, 43),
-            },
+            administration: SidedKeys { authority: vec![administration], operator: other(Role::Administration, 41) },
+            revocation: SidedKeys { authority: other(Role::Revocation, 42), operator: other(Role::Revocation, 43) },
         };
         let trust = TrustFile {
             kind: TRUST_TYPE.to_owned(),
@@ -141,7 +135,8 @@ impl House {
     /// Three of four witnesses, each with its URL.
     fn policy(&self, origin: &Origin, log: &PublicKey) -> String {
         let log = VerifierKey::new(origin.key_name().clone(), SignatureType::Ed25519, log.bytes()).unwrap();
-        let line = |(i, endpoint): (usize, &WitnessEndpoint)| format!("witness w{i} {} {}/\n", endpoint.vkey, endpoint.url);
+        let line =
+            |(i, endpoint): (usize, &WitnessEndpoint)| format!("witness w{i} {} {}/\n", endpoint.vkey, endpoint.url);
         let witnesses: String = self.endpoints.iter().enumerate().map(line).collect();
         format!("log {log}\n{witnesses}group three 3 w0 w1 w2 w3\nquorum three\n")
     }

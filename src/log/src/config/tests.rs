@@ -108,7 +108,10 @@ fn no_two_namespaces_share_a_key() {
     let shared = house.config().namespaces[0].trust.keys.revocation.operator.clone();
     house.change_trust("keys", |trust| trust.keys.revocation.operator = shared);
     let error = house.parse(&house.text).unwrap_err();
-    assert!(matches!(&error, ConfigError::SharedKey { first, second, .. } if first == "backup" && second == "keys"), "{error}");
+    assert!(
+        matches!(&error, ConfigError::SharedKey { first, second, .. } if first == "backup" && second == "keys"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -142,7 +145,9 @@ fn the_trust_file_must_be_of_this_log_and_of_its_beginning() {
 #[test]
 fn a_quorum_that_stands_no_faulty_witness_is_refused_unless_told() {
     let house = House::new(&["backup"]);
-    house.change_trust("backup", |trust| trust.keys.policy = trust.keys.policy.replace("group three 3 w0 w1 w2 w3", "group three 2 w0 w1 w2"));
+    house.change_trust("backup", |trust| {
+        trust.keys.policy = trust.keys.policy.replace("group three 3 w0 w1 w2 w3", "group three 2 w0 w1 w2")
+    });
     let error = namespace_refused(&house, "2000", "2001");
     let too_few = |error: &NamespaceConfigError| {
         matches!(error, NamespaceConfigError::Quorum { source: QuorumAnalysisError::TooFewFaults { .. }, .. })
@@ -157,7 +162,9 @@ fn a_quorum_that_stands_no_faulty_witness_is_refused_unless_told() {
 fn every_witness_has_a_url_that_can_be_asked() {
     for url in ["", " ftp://w0.example", " w0.example", " http://", " http://w0.example/?a=b"] {
         let house = House::new(&["backup"]);
-        house.change_trust("backup", |trust| trust.keys.policy = trust.keys.policy.replacen(" http://w0.example/", url, 1));
+        house.change_trust("backup", |trust| {
+            trust.keys.policy = trust.keys.policy.replacen(" http://w0.example/", url, 1)
+        });
         let error = namespace_refused(&house, "2000", "2001");
         assert!(matches!(error, NamespaceConfigError::WitnessUrl { .. }), "{url:?}: {error}");
         assert_names(&error, &["w0.example", "trust.json"]);

@@ -41,7 +41,10 @@ async fn a_log_that_exists_is_refused_or_left_as_it_is() {
     let house = House::new(&["backup"]);
     make(&house, true).await.unwrap();
     let refusal = refused(&house, false).await;
-    assert!(matches!(&refusal, CreateNamespaceError::Exists { path, .. } if path.ends_with("backup.sqlite")), "{refusal}");
+    assert!(
+        matches!(&refusal, CreateNamespaceError::Exists { path, .. } if path.ends_with("backup.sqlite")),
+        "{refusal}"
+    );
     assert_eq!(make(&house, true).await.unwrap(), [existing("backup")]);
 }
 
@@ -145,10 +148,7 @@ async fn what_stands_in_the_way_is_named() {
     fs::create_dir(house.path("databases")).unwrap();
     fs::write(house.path("databases/backup.sqlite-wal"), "").unwrap();
     let refusal = refused(&house, false).await;
-    assert!(
-        matches!(refusal, CreateNamespaceError::Database(OpenError::JournalWithoutDatabase { .. })),
-        "{refusal}"
-    );
+    assert!(matches!(refusal, CreateNamespaceError::Database(OpenError::JournalWithoutDatabase { .. })), "{refusal}");
     let house = House::new(&["backup"]);
     fs::write(house.path("databases"), "").unwrap();
     let refusal = refused(&house, false).await;

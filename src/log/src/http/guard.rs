@@ -16,21 +16,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::problem::{Problem, ProblemKind};
 
-/// The most requests under way; more are told to come back.
-pub(super) const REQUESTS_MAX: usize = 1_024;
 /// When one that was told so should come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// One guard for all routes: the bound counts them together.
+/// One guard for some routes: the bound counts them together.
 #[derive(Clone)]
 pub(super) struct Guard {
-    deadline: Duration,
+    places_max: usize,
     places: Arc<Semaphore>,
+    deadline: Duration,
 }
 
 impl Guard {
-    pub(super) fn new(deadline: Duration) -> Self {
-        Self { deadline, places: Arc::new(Semaphore::new(REQUESTS_MAX)) }
+    /// Lets so many requests in at a time, each for so long.
+    pub(super) fn new(places_max: usize, deadline: Duration) -> Self {
+        Self { places_max, places: Arc::new(Semaphore::new(places_max)), deadline }
     }
 
     /// Puts the guard around every route and fallback of a router.
@@ -58,11 +58,11 @@ async fn checked(guard: &Guard, request: Request, next: Next) -> Result<Response
         return Err(Problem::new(ProblemKind::PathNotCanonical, "percent-encoding is not used here"));
     }
     let _place = guard.places.try_acquire().map_err(|_| {
-        let detail = format_args!("{REQUESTS_MAX} requests are under way").to_string();
+        let detail = format!("{} requests are under way", guard.places_max);
         Problem::new(ProblemKind::Overloaded, detail).retry_after(RETRY_AFTER)
     })?;
     timeout(guard.deadline, next.run(request)).await.map_err(|_| {
-        let detail = format_args!("nothing was ready after {} ms", guard.deadline.as_millis()).to_string();
+        let detail = format!("nothing was ready after {} ms", guard.deadline.as_millis());
         Problem::new(ProblemKind::TimedOut, detail).retry_after(RETRY_AFTER)
     })
 }

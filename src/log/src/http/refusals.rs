@@ -59,7 +59,7 @@ impl From<BundleRefusal> for Problem {
             BundleRefusal::NothingActive => ProblemKind::NothingActive,
             BundleRefusal::NoSuchEpoch { .. } => ProblemKind::NoSuchEpoch,
             BundleRefusal::NotActive { .. } => ProblemKind::NotActive,
-            BundleRefusal::RenewalNeeded { .. } => ProblemKind::RenewalNeeded,
+            BundleRefusal::RenewalNeeded { .. } | BundleRefusal::TooLarge { .. } => ProblemKind::RenewalNeeded,
             BundleRefusal::AuthorityChanged { .. } | BundleRefusal::Path { .. } | BundleRefusal::Read(_) => {
                 return Self::fault("assemble a bundle", &refusal);
             }

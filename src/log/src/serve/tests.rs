@@ -87,10 +87,7 @@ async fn a_taken_address_is_named_and_the_one_who_has_it_goes_on() {
     let mut config = house.config();
     config.listen = running.address;
     let refused = Running::begin_with(&house, config).await.err().unwrap();
-    assert!(
-        matches!(refused, ServeError::AddressInUse { address } if address == running.address),
-        "{refused}"
-    );
+    assert!(matches!(refused, ServeError::AddressInUse { address } if address == running.address), "{refused}");
     let status = running.get("/v1/backup/status").await;
     assert!(status.contains("\"state\":\"serving\""), "the writer was not fenced off: {status}");
     running.end().await;

@@ -1,5 +1,5 @@
 use countermark_bundle::entry;
-use countermark_bundle::identity::Side;
+use countermark_bundle::identity::{Epoch, Side};
 use serde_json::Value;
 
 use super::*;
@@ -33,7 +33,11 @@ async fn a_good_log_of_every_type_passes_with_everything_checked() {
     let policy = report.policy.unwrap();
     assert_eq!((policy.officers.len(), policy.approvals_needed), (2, 2));
     assert_eq!(outcome_count(&report.checks, Outcome::Verified), 9);
-    assert_eq!(outcome_count(&report.checks, Outcome::NothingToCheck), 2, "no change of keys, no epoch in the trust file");
+    assert_eq!(
+        outcome_count(&report.checks, Outcome::NothingToCheck),
+        2,
+        "no change of keys, no epoch in the trust file"
+    );
 }
 
 fn outcome_count(checks: &[Check], outcome: Outcome) -> usize {
@@ -74,7 +78,7 @@ async fn a_statement_that_was_never_countersigned_is_reported_as_such() {
     }))
     .await;
     let report = audit_log(&log).await.unwrap();
-    assert_eq!((report.exit_class(), report.newest_active.map(|epoch| epoch.get())), (None, Some(1)));
+    assert_eq!((report.exit_class(), report.newest_active.map(Epoch::get)), (None, Some(1)));
     assert!(report.statements[1].activations.is_empty());
 }
 

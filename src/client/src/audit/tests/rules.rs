@@ -6,7 +6,7 @@ use countermark_bundle::statement::Statement;
 use countermark_tlog::checkpoint::Origin;
 
 use super::*;
-use crate::testing::{epoch, ed25519_signer, index, name, p384_signer};
+use crate::testing::{ed25519_signer, epoch, index, name, p384_signer};
 
 /// The log breaks exactly one rule, in one entry, and the audit says which and where.
 async fn check(rule: &str, class: ExitClass, break_rule: impl FnOnce(&mut World) -> u64) {
@@ -174,7 +174,9 @@ async fn activations_out_of_order_are_found() {
 #[tokio::test]
 async fn entries_signed_by_nobody_who_may_are_found() {
     check("signed-by-key-in-force", ExitClass::UnknownAuthority, |world| {
-        let Entry::Revocation(mut revocation) = world.revoke(Side::Operator, &[], &["fleet-9"], vec![]) else { panic!() };
+        let Entry::Revocation(mut revocation) = world.revoke(Side::Operator, &[], &["fleet-9"], vec![]) else {
+            panic!()
+        };
         revocation.side = Side::Authority;
         push(world, &Entry::Revocation(revocation))
     })
@@ -191,7 +193,8 @@ async fn entries_signed_by_nobody_who_may_are_found() {
         push(world, &Entry::Revocation(revocation))
     })
     .await;
-    check("policy-changes-are-numbered", ExitClass::RefusedByPolicy, |world| push(world, &world.policy_change(3))).await;
+    check("policy-changes-are-numbered", ExitClass::RefusedByPolicy, |world| push(world, &world.policy_change(3)))
+        .await;
     check("change-of-authority", ExitClass::UnknownAuthority, |world| {
         let mut keys = world.trust.keys.clone();
         keys.certificate = vec![ed25519_signer(99).public().clone()];

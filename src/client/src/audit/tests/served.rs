@@ -75,7 +75,7 @@ async fn a_bundle_that_does_not_verify_or_is_not_served_is_found() {
     let (world, len) = (log.world(), log.world().len());
     let record = world.state.newest_active().unwrap();
     let before = record.activations[record.activations.len() - 2].get();
-    log.lie(path, Lie::Bytes(world.bundle_of(record.index.get(), before, len).unwrap()));
+    log.lie(path, Lie::Bytes(world.bundle_of(record.index.get(), before, len)));
     check(&log, name, Outcome::Failed, ExitClass::Stale, verifies).await;
 }
 
@@ -96,7 +96,7 @@ async fn a_bundle_about_another_log_or_another_time_is_found() {
     log.lie(path, Lie::Bytes(fork.bundle(5).unwrap()));
     check(&log, name, Outcome::Failed, ExitClass::Fork, &["newest-bundle-is-under-this-log"]).await;
     // An older bundle of this log, true of its size and fresh enough: clients are shown a superseded epoch.
-    log.lie(path, Lie::Bytes(world.bundle_of(1, 2, 3).unwrap()));
+    log.lie(path, Lie::Bytes(world.bundle_of(1, 2, 3)));
     check(&log, name, Outcome::Failed, ExitClass::Stale, &["newest-bundle-is-newest"]).await;
     // A bundle under a head beyond the checkpoint.
     log.publish(4);
@@ -126,7 +126,7 @@ async fn a_bundle_of_an_epoch_that_a_far_revocation_took_back_is_found() {
     });
     let renewal = world.activation(1, 1);
     let at = world.push_unchecked(countermark_bundle::entry::Entry::Activation(renewal).write());
-    let bundle = world.bundle_of(1, at, world.len()).unwrap();
+    let bundle = world.bundle_of(1, at, world.len());
     let log = TestLog::serve(world).await;
     log.lie("v1/backup/bundles/newest", Lie::Bytes(bundle));
     let report = audit_log(&log).await.unwrap();

@@ -21,10 +21,8 @@ use crate::testing::{ed25519_signer, x25519_public};
 
 impl World {
     pub fn policy_change(&self, serial: u64) -> Entry {
-        let officer = |i: usize| Officer {
-            subject: name(&format!("officer-{i}")),
-            key: self.officers[i].public().clone(),
-        };
+        let officer =
+            |i: usize| Officer { subject: name(&format!("officer-{i}")), key: self.officers[i].public().clone() };
         let mut change = PolicyChange {
             kind: POLICY_CHANGE_TYPE.to_string(),
             origin: origin(),

@@ -132,12 +132,13 @@ impl World {
     pub fn bundle(&self, len: u64) -> Option<Vec<u8>> {
         let record = self.state.newest_active()?;
         let activation = record.activations.iter().map(|index| index.get()).filter(|index| *index < len).max()?;
-        self.bundle_of(record.index.get(), activation, len)
+        Some(self.bundle_of(record.index.get(), activation, len))
     }
 
-    pub fn bundle_of(&self, certified: u64, activation: u64, len: u64) -> Option<Vec<u8>> {
+    pub fn bundle_of(&self, certified: u64, activation: u64, len: u64) -> Vec<u8> {
         let indexes = std::iter::once(certified).chain(activation..len);
-        let record = |i: u64| Record::new(index(i), self.grown.entry(i).unwrap().clone(), &self.grown.inclusion(i, len), None);
-        Some(ValidationBundle::new(self.checkpoint(len), indexes.map(record).collect()).write())
+        let record =
+            |i: u64| Record::new(index(i), self.grown.entry(i).unwrap().clone(), &self.grown.inclusion(i, len), None);
+        ValidationBundle::new(self.checkpoint(len), indexes.map(record).collect()).write()
     }
 }

@@ -77,6 +77,14 @@ async fn an_entry_with_a_wrong_path_is_not_countersigned() {
 }
 
 #[tokio::test]
+async fn a_path_that_cannot_be_read_delays() {
+    let world = World::new();
+    let log = world.log.clone();
+    let is_fetch = |error: &TurnError| matches!(error, TurnError::Fetch { .. });
+    check_delayed(&world, || log.shorten_tiles(true), || log.shorten_tiles(false), is_fetch).await;
+}
+
+#[tokio::test]
 async fn tiles_that_do_not_lead_to_the_checkpoint_delay_and_are_no_fork() {
     let world = World::new();
     let mut countersigner = world.start().await;

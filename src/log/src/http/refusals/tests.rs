@@ -112,6 +112,7 @@ fn bundles() -> Vec<BundleRefusal> {
         BundleRefusal::NoSuchEpoch { epoch: EPOCH },
         BundleRefusal::NotActive { epoch: EPOCH },
         BundleRefusal::RenewalNeeded { epoch: EPOCH, tail: 17 },
+        BundleRefusal::TooLarge { epoch: EPOCH, found: 1 << 21 },
         BundleRefusal::AuthorityChanged { serial: 1 },
         BundleRefusal::Path { index: LeafIndex::new(1).unwrap(), source: None },
         read_error().into(),

@@ -15,6 +15,8 @@ use super::bench::{ISSUER, claims, write_keys};
 use crate::testing::world::at;
 use crate::testing::{NOW, TestSigner};
 
+type Change = Box<dyn Fn(&mut Claims)>;
+
 const PATH: &str = "/v1/backup/entries";
 
 /// A JWS of the bench's issuer with any header and claims.
@@ -74,7 +76,7 @@ async fn what_is_not_one_bearer_token_is_refused() {
 #[tokio::test]
 async fn a_token_of_another_time_or_party_is_refused() {
     let bench = Bench::new().await;
-    let cases: [(&str, Box<dyn Fn(&mut Claims)>); 6] = [
+    let cases: [(&str, Change); 6] = [
         ("token-issuer", Box::new(|claims| claims.issuer = Issuer::new("https://other.example").unwrap())),
         ("token-audience", Box::new(|claims| claims.audience = Audience::new("other.example").unwrap())),
         (
