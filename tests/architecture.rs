@@ -9,11 +9,12 @@ use std::process::Command;
 use countermark_tests::root;
 
 /// Every crate: its folder, and every crate of ours that it may depend on.
-const MAY_IMPORT: [(&str, &str, &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &str, &[&str]); 13] = [
     ("countermark-tlog", "src/tlog", &[]),
     ("countermark-bundle", "src/bundle", &["countermark-tlog"]),
     ("countermark-keys", "src/keys", &[]),
     ("countermark-migrations", "migrations", &[]),
+    ("countermark-service", "src/service", &[]),
     ("countermark-signer-policy", "signer-policy", &["countermark-tlog", "countermark-bundle", "countermark-keys"]),
     (
         "countermark-log",
@@ -24,6 +25,7 @@ const MAY_IMPORT: [(&str, &str, &[&str]); 12] = [
             "countermark-keys",
             "countermark-signer-policy",
             "countermark-migrations",
+            "countermark-service",
         ],
     ),
     (
@@ -35,14 +37,25 @@ const MAY_IMPORT: [(&str, &str, &[&str]); 12] = [
             "countermark-keys",
             "countermark-signer-policy",
             "countermark-migrations",
+            "countermark-service",
         ],
     ),
-    ("countermark-witness", "witness", &["countermark-tlog", "countermark-keys", "countermark-migrations"]),
+    (
+        "countermark-witness",
+        "witness",
+        &["countermark-tlog", "countermark-keys", "countermark-migrations", "countermark-service"],
+    ),
     ("countermark-vault-core", "vault/core", &["countermark-tlog", "countermark-bundle"]),
     (
         "countermark-vault",
         "vault",
-        &["countermark-tlog", "countermark-bundle", "countermark-keys", "countermark-vault-core"],
+        &[
+            "countermark-tlog",
+            "countermark-bundle",
+            "countermark-keys",
+            "countermark-vault-core",
+            "countermark-service",
+        ],
     ),
     ("countermark-client", "src/client", &["countermark-tlog", "countermark-bundle", "countermark-vault-core"]),
     (
@@ -59,6 +72,7 @@ const MAY_IMPORT: [(&str, &str, &[&str]); 12] = [
             "countermark-client",
             "countermark-vault-core",
             "countermark-vault",
+            "countermark-service",
         ],
     ),
 ];

@@ -21,10 +21,15 @@ use crate::service::{Existing, InitError, ServeError, init, serve};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the keys of a new member, and the passphrase file unless there is one
+    #[command(after_help = "Example:\n  countermark vault init --config member.toml")]
     Init(InitArgs),
     /// Serve until interrupted
+    #[command(after_help = "Example:\n  countermark vault serve --config member.toml")]
     Serve(ServeArgs),
     /// As the vendor: attest a member's keys and the executable it runs
+    #[command(
+        after_help = "Example:\n  countermark vault endorse --member http://127.0.0.1:7316 --vendor-key-file vendor.key --passphrase-file passphrase --software-sha256 <hex>"
+    )]
     Endorse(EndorseArgs),
 }
 

@@ -1,14 +1,11 @@
 //! `countermark-vault`: a vault member, and its vendor, as a program of its own.
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
-use countermark_vault::command::{Command, CommandError, run};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use countermark_service::lifecycle::{self, LevelFilter};
+use countermark_vault::command::{Command, run};
 
 /// A vault member: makes its keys inside, attests and reports them
 #[derive(Debug, Parser)]
@@ -20,8 +17,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    lifecycle::start_tracing(LevelFilter::INFO);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -32,20 +28,8 @@ fn main() -> ExitCode {
     match runtime.block_on(run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error);
+            tracing::error!("{}", lifecycle::with_causes(&error));
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-/// Logs an error with its causes, outermost first.
-fn report(error: &CommandError) {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        line.push_str(": ");
-        line.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    tracing::error!("{line}");
 }

@@ -4,17 +4,13 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
 use countermark_bundle::key::PublicKey;
 use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create_passphrase_file};
+use countermark_service::listener::{BindError, bind, serve_until};
 use countermark_vault_core::member::MemberIdentity;
 use thiserror::Error;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::attestation_file::AttestationFile;
 use crate::config::Config;
@@ -22,9 +18,6 @@ use crate::http::{self, Attesting};
 use crate::measure::{self, MeasureError};
 use crate::member::{Member, MemberError};
 use crate::member_keys::{KeyError, MemberKeys};
-
-/// How long requests may still run after the shutdown was asked for.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// What `init` does where keys exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,20 +88,9 @@ pub enum ServeError {
     /// What is stored is not what this member goes on from.
     #[error(transparent)]
     Member(#[from] MemberError),
-    /// Somebody else listens there.
-    #[error("cannot listen on {address}: the port is taken")]
-    AddressInUse {
-        /// The configured address.
-        address: SocketAddr,
-    },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The configured address.
-        address: SocketAddr,
-        /// What failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The server failed.
     #[error("the server failed")]
     Server(#[source] io::Error),
@@ -174,11 +156,13 @@ pub async fn serve(
     let store = AttestationFile::new(config.attestation_file);
     let member = Member::open(identity, config.vendor_keys, keys.identity, store)?;
     announce_attestation(&member);
-    let listener = listen(config.listen).await?;
+    let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Server)?;
     tracing::info!(%address, "listens");
     on_ready(address);
-    run(listener, http::router(Arc::new(member), Attesting::at(address)), shutdown).await
+    serve_until(listener, http::router(Arc::new(member), Attesting::at(address)), shutdown)
+        .await
+        .map_err(ServeError::Server)
 }
 
 fn announce_attestation(member: &Member<AttestationFile>) {
@@ -188,34 +172,6 @@ fn announce_attestation(member: &Member<AttestationFile>) {
             tracing::warn!(%attestation, "the stored attestation is for another executable than the one that runs");
         }
         (None, _) => tracing::info!("not attested yet"),
-    }
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
-        _other => ServeError::Listen { address, source },
-    })
-}
-
-async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async {
-        // Completes when `stop` is dropped.
-        let _ = stopped.await;
-    });
-    let mut server = pin!(server.into_future());
-    tokio::select! {
-        ended = &mut server => return ended.map_err(ServeError::Server),
-        () = shutdown => drop(stop),
-    }
-    match tokio::time::timeout(SHUTDOWN_GRACE, server).await {
-        Ok(ended) => ended.map_err(ServeError::Server),
-        Err(_elapsed) => {
-            // A request that is cut off here is a crash at the step it had reached, which is safe.
-            tracing::warn!("requests were cut off at the end");
-            Ok(())
-        }
     }
 }
 

@@ -17,10 +17,13 @@ use crate::service::{InitError, ServeError, VkeyError, init, init_if_absent, ser
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a new witness: its key, unless there is one, and its empty state
+    #[command(after_help = "Example:\n  countermark witness init --config witness.toml")]
     Init(InitArgs),
     /// Serve until interrupted
+    #[command(after_help = "Example:\n  countermark witness serve --config witness.toml")]
     Serve(ServeArgs),
     /// Print the verifier key
+    #[command(after_help = "Example:\n  countermark witness vkey --config witness.toml")]
     Vkey(VkeyArgs),
 }
 

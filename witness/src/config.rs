@@ -14,19 +14,15 @@
 //!
 //! Paths are relative to the folder of the file. A field that is not known is refused.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use countermark_service::configuration::{self, ReadError};
 use countermark_tlog::note::{KeyName, NoteError};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::logs::{FollowedLogs, LogError};
-
-/// The most bytes of a configuration file: 1 MiB.
-const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// A configuration that was checked as far as a text can be.
 #[derive(Clone, Debug)]
@@ -48,20 +44,9 @@ pub struct Config {
 /// Why a configuration was refused.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the configuration {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What failed.
-        source: io::Error,
-    },
-    /// The file is larger than 1 MiB.
-    #[error("the configuration {} is larger than {CONFIG_BYTES_MAX} bytes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file was not read.
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// The text is not TOML, or lacks a field, or has one that is not known.
     #[error("the configuration is malformed")]
     Toml(#[from] toml::de::Error),
@@ -86,14 +71,8 @@ pub enum ConfigError {
 impl Config {
     /// Reads and checks the file at `path`, at most 1 MiB.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read_error)?;
-        let mut text = String::new();
-        file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(read_error)?;
-        if text.len() > usize::try_from(CONFIG_BYTES_MAX).unwrap_or(usize::MAX) {
-            return Err(ConfigError::TooLarge { path: path.to_owned() });
-        }
-        Config::parse(&text, path.parent().unwrap_or(Path::new("")))
+        let (text, folder) = configuration::read(path)?;
+        Config::parse(&text, &folder)
     }
 
     /// Checks a configuration whose paths are relative to `folder`.

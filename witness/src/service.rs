@@ -4,16 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
 use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create_passphrase_file};
 use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use countermark_service::listener::{BindError, bind, serve_until};
 use thiserror::Error;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::cosigner::{Cosigner, KeyError};
@@ -21,9 +17,6 @@ use crate::http;
 use crate::ports::SystemClock;
 use crate::sqlite::SqliteHeads;
 use crate::witness::{StateError, Witness};
-
-/// How long requests may still run after the shutdown was asked for.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// Why no witness was made.
 #[derive(Debug, Error)]
@@ -101,20 +94,9 @@ pub enum ServeError {
     /// The state is not one to go on from.
     #[error(transparent)]
     State(#[from] StateError),
-    /// Somebody else listens there.
-    #[error("cannot listen on {address}: the port is taken")]
-    AddressInUse {
-        /// The configured address.
-        address: SocketAddr,
-    },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The configured address.
-        address: SocketAddr,
-        /// What failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The server failed.
     #[error("the server failed")]
     Server(#[source] io::Error),
@@ -185,44 +167,16 @@ pub async fn serve(
     let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
     let served = async {
         witness.verify_state().await?;
-        let listener = listen(config.listen).await?;
+        let listener = bind(config.listen).await?;
         let address = listener.local_addr().map_err(ServeError::Server)?;
         tracing::info!(%address, "listens");
         on_ready(address);
-        run(listener, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await
+        serve_until(listener, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await.map_err(ServeError::Server)
     }
     .await;
     // The last connection moves the write-ahead log into the state file.
     pool.close().await;
     served
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ServeError::AddressInUse { address },
-        _other => ServeError::Listen { address, source },
-    })
-}
-
-async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async {
-        // Completes when `stop` is dropped.
-        let _ = stopped.await;
-    });
-    let mut server = pin!(server.into_future());
-    tokio::select! {
-        ended = &mut server => return ended.map_err(ServeError::Server),
-        () = shutdown => drop(stop),
-    }
-    match tokio::time::timeout(SHUTDOWN_GRACE, server).await {
-        Ok(ended) => ended.map_err(ServeError::Server),
-        Err(_elapsed) => {
-            // A request that is cut off here is a crash at the step it had reached, which is safe.
-            tracing::warn!("requests were cut off at the end");
-            Ok(())
-        }
-    }
 }
 
 /// The file beside the key that says that the key has a state.

@@ -73,15 +73,7 @@ impl Claims {
     #[must_use]
     pub fn new(officer: Name, origin: Origin, epoch: Epoch, digest: Digest, now: Timestamp, seconds: u64) -> Self {
         let (iat, exp) = (now.unix(), now.plus(seconds).unix());
-        Self {
-            aud: APPROVAL_AUDIENCE.to_string(),
-            sub: officer,
-            origin,
-            epoch,
-            digest,
-            iat,
-            exp,
-        }
+        Self { aud: APPROVAL_AUDIENCE.to_string(), sub: officer, origin, epoch, digest, iat, exp }
     }
 }
 
@@ -177,11 +169,7 @@ pub struct Approved<'a> {
 /// What the officer signs: header and claims, base64url, joined by a dot (RFC 7515 §5.1).
 #[must_use]
 pub fn signing_input(claims: &Claims, officer_key: &PublicKey) -> String {
-    let header = Header {
-        alg: "EdDSA".to_string(),
-        typ: APPROVAL_TYPE.to_string(),
-        kid: officer_key.key_id(),
-    };
+    let header = Header { alg: "EdDSA".to_string(), typ: APPROVAL_TYPE.to_string(), kid: officer_key.key_id() };
     let encode = |json: Vec<u8>| URL_SAFE_NO_PAD.encode(json);
     let header = serde_json::to_vec(&header).expect("a header of strings serialises");
     let claims = serde_json::to_vec(claims).expect("claims of strings and integers serialise");
@@ -202,38 +190,23 @@ pub fn verify(
     at: Timestamp,
 ) -> Result<Name, ApprovalError> {
     let (signed, header, claims, signature) = parse(approval)?;
-    for (field, expected, found) in [
-        ("typ", APPROVAL_TYPE, &header.typ),
-        ("alg", "EdDSA", &header.alg),
-        ("aud", APPROVAL_AUDIENCE, &claims.aud),
-    ] {
+    for (field, expected, found) in
+        [("typ", APPROVAL_TYPE, &header.typ), ("alg", "EdDSA", &header.alg), ("aud", APPROVAL_AUDIENCE, &claims.aud)]
+    {
         if found != expected {
-            return Err(ApprovalError::Purpose {
-                field,
-                expected,
-                found: found.clone(),
-            });
+            return Err(ApprovalError::Purpose { field, expected, found: found.clone() });
         }
     }
     let subject = claims.sub;
     let officer = officers
         .iter()
         .find(|officer| officer.subject == subject && officer.key.key_id() == header.kid)
-        .ok_or_else(|| ApprovalError::NotAnOfficer {
-            subject: subject.clone(),
-            key_id: header.kid,
-        })?;
+        .ok_or_else(|| ApprovalError::NotAnOfficer { subject: subject.clone(), key_id: header.kid })?;
     officer
         .key
         .verify_ed25519(signed.as_bytes(), &signature)
-        .map_err(|source| ApprovalError::Signature {
-            subject: subject.clone(),
-            source,
-        })?;
-    let other = |what| ApprovalError::OtherStatement {
-        subject: subject.clone(),
-        what,
-    };
+        .map_err(|source| ApprovalError::Signature { subject: subject.clone(), source })?;
+    let other = |what| ApprovalError::OtherStatement { subject: subject.clone(), what };
     if claims.origin != *approved.origin {
         return Err(other("log"));
     }

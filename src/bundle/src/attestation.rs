@@ -130,10 +130,7 @@ impl UntrustedAttestation {
     pub fn parse(bytes: &[u8]) -> Result<Self, AttestationError> {
         let form: Form = json::parse(bytes, ATTESTATION_BYTES_MAX)?;
         if form.kind != ATTESTATION_TYPE {
-            return Err(JsonError::WrongType {
-                expected: ATTESTATION_TYPE,
-            }
-            .into());
+            return Err(JsonError::WrongType { expected: ATTESTATION_TYPE }.into());
         }
         if form.body.identity_key.algorithm() != KeyAlgorithm::Ed25519
             || form.body.session_key.algorithm() != KeyAlgorithm::X25519
@@ -159,14 +156,10 @@ impl UntrustedAttestation {
         if self.vendor_key_id == self.body.identity_key.key_id() {
             return Err(AttestationError::SelfSigned);
         }
-        let vendor = key::find(vendor_keys, self.vendor_key_id).ok_or(AttestationError::UnknownVendor {
-            found: self.vendor_key_id,
-        })?;
+        let vendor = key::find(vendor_keys, self.vendor_key_id)
+            .ok_or(AttestationError::UnknownVendor { found: self.vendor_key_id })?;
         vendor.verify_ed25519(&to_sign::attestation(&self.body), &self.signature)?;
-        Ok(VerifiedAttestation {
-            bytes: self.bytes,
-            body: self.body,
-        })
+        Ok(VerifiedAttestation { bytes: self.bytes, body: self.body })
     }
 }
 
@@ -198,10 +191,7 @@ impl VerifiedAttestation {
         }
         let body = &self.body;
         if (&body.origin, &body.fleet_id, &body.member_id) != (origin, fleet_id, &member.member_id) {
-            return Err(CoverError::OtherMember {
-                fleet: body.fleet_id.clone(),
-                member: body.member_id.clone(),
-            });
+            return Err(CoverError::OtherMember { fleet: body.fleet_id.clone(), member: body.member_id.clone() });
         }
         let only = |role, key: &PublicKey| member.keys_of(role).map(|stated| stated.key_id).eq([key.key_id()]);
         if !only(KeyRole::Identity, &body.identity_key) || !only(KeyRole::Session, &body.session_key) {
@@ -221,12 +211,7 @@ impl VerifiedAttestation {
 /// The attestation document, from its body and the vendor's signature over [`to_sign::attestation`].
 #[must_use]
 pub fn write(body: AttestationBody, vendor_key_id: KeyId, signature: Vec<u8>) -> Vec<u8> {
-    json::write_line(&Form {
-        kind: String::from(ATTESTATION_TYPE),
-        body,
-        vendor_key_id,
-        signature,
-    })
+    json::write_line(&Form { kind: String::from(ATTESTATION_TYPE), body, vendor_key_id, signature })
 }
 
 #[cfg(test)]

@@ -192,16 +192,9 @@ impl AuthorityKeys {
     }
 
     fn check_purposes(&self, policy: &Policy) -> Result<(), AuthorityKeysError> {
-        let ours = self
-            .roles()
-            .into_iter()
-            .flat_map(|(_, keys)| keys)
-            .map(|key| key.bytes().to_vec());
+        let ours = self.roles().into_iter().flat_map(|(_, keys)| keys).map(|key| key.bytes().to_vec());
         let theirs = policy.logs().iter().map(|log| log.vkey.key_bytes().to_vec());
-        let witnesses = policy
-            .witnesses()
-            .iter()
-            .map(|witness| witness.vkey.key_bytes().to_vec());
+        let witnesses = policy.witnesses().iter().map(|witness| witness.vkey.key_bytes().to_vec());
         let mut seen = BTreeSet::new();
         for bytes in ours.chain(theirs).chain(witnesses) {
             if !seen.insert(bytes.clone()) {
@@ -227,14 +220,8 @@ impl AuthorityKeys {
     #[must_use]
     pub fn triples(&self) -> Vec<KeyTriple> {
         let log = Policy::parse(self.policy.as_bytes()).ok();
-        let log = log
-            .iter()
-            .flat_map(Policy::logs)
-            .filter_map(|log| PublicKey::ed25519(log.vkey.key_bytes()).ok());
-        let log = log.map(|key| KeyTriple {
-            role: AuthorityRole::Log,
-            key,
-        });
+        let log = log.iter().flat_map(Policy::logs).filter_map(|log| PublicKey::ed25519(log.vkey.key_bytes()).ok());
+        let log = log.map(|key| KeyTriple { role: AuthorityRole::Log, key });
         let ours = self
             .roles()
             .into_iter()
@@ -320,13 +307,7 @@ impl Authority {
         serial: u64,
     ) -> Result<Self, AuthorityKeysError> {
         let policy = keys.check(origin)?;
-        Ok(Self {
-            origin: origin.clone(),
-            keys,
-            policy,
-            successors,
-            serial,
-        })
+        Ok(Self { origin: origin.clone(), keys, policy, successors, serial })
     }
 
     /// The log.
@@ -358,19 +339,11 @@ impl Authority {
     pub fn after(&self, change: &AuthorityChange) -> Result<Self, AuthorityChangeError> {
         let expected = self.serial.saturating_add(1);
         if change.serial != expected {
-            return Err(AuthorityChangeError::Serial {
-                expected,
-                found: change.serial,
-            });
+            return Err(AuthorityChangeError::Serial { expected, found: change.serial });
         }
         let policy = change.keys.check(&self.origin)?;
         let before = self.keys.triples();
-        let new: Vec<KeyTriple> = change
-            .keys
-            .triples()
-            .into_iter()
-            .filter(|triple| !before.contains(triple))
-            .collect();
+        let new: Vec<KeyTriple> = change.keys.triples().into_iter().filter(|triple| !before.contains(triple)).collect();
         let mut successors = change.successors.clone();
         if !new.is_empty() {
             let commitment = successor_commitment(&new);
@@ -385,21 +358,12 @@ impl Authority {
             let signature = change.signatures.iter().find(|one| one.side == side);
             let signature = signature.ok_or(AuthorityChangeError::MissingSignature { side })?;
             key::find(self.keys.administration.of(side), signature.key_id)
-                .ok_or(AuthorityChangeError::UnknownKey {
-                    side,
-                    found: signature.key_id,
-                })?
+                .ok_or(AuthorityChangeError::UnknownKey { side, found: signature.key_id })?
                 .verify_ed25519(&message, &signature.signature)
                 .map_err(|source| AuthorityChangeError::Signature { side, source })?;
         }
         let keys = change.keys.clone();
-        Ok(Self {
-            origin: self.origin.clone(),
-            keys,
-            policy,
-            successors,
-            serial: change.serial,
-        })
+        Ok(Self { origin: self.origin.clone(), keys, policy, successors, serial: change.serial })
     }
 }
 

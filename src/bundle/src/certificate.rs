@@ -101,22 +101,15 @@ impl Certificate {
         digest: Digest,
     ) -> Result<(), CertificateError> {
         let key = key::find(keys, self.key_id).ok_or(CertificateError::UnknownKey { found: self.key_id })?;
-        let message = CertificateMessage {
-            namespace,
-            timestamp_ms: self.timestamp_ms,
-            epoch,
-            digest,
-        };
+        let message = CertificateMessage { namespace, timestamp_ms: self.timestamp_ms, epoch, digest };
         Ok(key.verify_ed25519(&message.encode(), &self.signature)?)
     }
 
     /// The certificate's time in whole seconds: the time at which approvals are judged.
     #[must_use]
     pub fn time(&self) -> Timestamp {
-        Timestamp::from_unix(0).map_or_else(
-            || unreachable!("1970 is a time"),
-            |zero| zero.plus(self.timestamp_ms / 1000),
-        )
+        Timestamp::from_unix(0)
+            .map_or_else(|| unreachable!("1970 is a time"), |zero| zero.plus(self.timestamp_ms / 1000))
     }
 }
 

@@ -80,17 +80,11 @@ pub fn verify(
     for Countersignature { key_id, signature } in countersignatures {
         let key = key::find(keys, *key_id).ok_or(CountersignatureError::UnknownKey { found: *key_id })?;
         key.verify_p384(&message, signature)
-            .map_err(|source| CountersignatureError::Signature {
-                key_id: *key_id,
-                source,
-            })?;
+            .map_err(|source| CountersignatureError::Signature { key_id: *key_id, source })?;
     }
     let found = u64::try_from(countersignatures.len()).unwrap_or(u64::MAX);
     if found < threshold {
-        return Err(CountersignatureError::Threshold {
-            found,
-            needed: threshold,
-        });
+        return Err(CountersignatureError::Threshold { found, needed: threshold });
     }
     Ok(())
 }

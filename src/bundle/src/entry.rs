@@ -355,11 +355,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8], check: fn(&T) -> Result<(), EntryErro
 }
 
 fn list<T: Ord>(list: &'static str, items: &[T], max: usize) -> Result<(), EntryError> {
-    if items.len() > max || !wire::is_sorted_unique(items) {
-        Err(EntryError::List { list })
-    } else {
-        Ok(())
-    }
+    if items.len() > max || !wire::is_sorted_unique(items) { Err(EntryError::List { list }) } else { Ok(()) }
 }
 
 impl CertifiedStatement {
@@ -373,14 +369,7 @@ impl CertifiedStatement {
         certificate: Certificate,
     ) -> Self {
         let kind = CERTIFIED_STATEMENT_TYPE.to_string();
-        Self {
-            kind,
-            origin,
-            statement,
-            approvals,
-            decision,
-            certificate,
-        }
+        Self { kind, origin, statement, approvals, decision, certificate }
     }
 
     /// The statement inside.
@@ -413,23 +402,13 @@ impl Activation {
         countersignatures: Vec<Countersignature>,
     ) -> Self {
         let kind = ACTIVATION_TYPE.to_string();
-        Self {
-            kind,
-            origin,
-            epoch,
-            statement,
-            leaf_index,
-            renewal,
-            countersignatures,
-        }
+        Self { kind, origin, epoch, statement, leaf_index, renewal, countersignatures }
     }
 
     fn check(&self) -> Result<(), EntryError> {
         let keys: Vec<KeyId> = self.countersignatures.iter().map(|one| one.key_id).collect();
         if keys.is_empty() {
-            return Err(EntryError::List {
-                list: "countersignatures",
-            });
+            return Err(EntryError::List { list: "countersignatures" });
         }
         list("countersignatures", &keys, crate::authority::KEYS_PER_ROLE_MAX)
     }

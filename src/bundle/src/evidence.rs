@@ -102,10 +102,7 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         let manifest: Self = json::parse(bytes, MANIFEST_BYTES_MAX)?;
         if manifest.kind != MANIFEST_TYPE {
-            return Err(JsonError::WrongType {
-                expected: MANIFEST_TYPE,
-            }
-            .into());
+            return Err(JsonError::WrongType { expected: MANIFEST_TYPE }.into());
         }
         let count = manifest.items.len();
         if count == 0 || count > ITEMS_MAX || !wire::is_sorted_unique(manifest.items.iter().map(|item| &item.name)) {
@@ -114,10 +111,7 @@ impl Manifest {
         for item in &manifest.items {
             for (field, text) in [("media_type", &item.media_type), ("claims", &item.claims)] {
                 if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.contains(char::is_control) {
-                    return Err(ManifestError::Text {
-                        field,
-                        item: item.name.clone(),
-                    });
+                    return Err(ManifestError::Text { field, item: item.name.clone() });
                 }
             }
         }
@@ -133,11 +127,7 @@ impl Manifest {
     /// The root that a statement names as `evidence_root`.
     #[must_use]
     pub fn root(&self) -> Digest {
-        let leaves: Vec<[u8; 32]> = self
-            .items
-            .iter()
-            .map(|item| leaf(&to_sign::evidence_item(item)))
-            .collect();
+        let leaves: Vec<[u8; 32]> = self.items.iter().map(|item| leaf(&to_sign::evidence_item(item))).collect();
         let tree = rs_merkle::MerkleTree::<DomainSeparated>::from_leaves(&leaves);
         // An empty manifest cannot be parsed; its root is the empty tree's, as in RFC 6962.
         Digest(tree.root().unwrap_or_else(|| Sha256::digest([]).into()))
@@ -162,12 +152,7 @@ impl rs_merkle::Hasher for DomainSeparated {
     fn concat_and_hash(left: &Self::Hash, right: Option<&Self::Hash>) -> Self::Hash {
         // SPEC: RFC 6962 §2.1: a node without a right sibling is carried up unchanged.
         right.map_or(*left, |right| {
-            Sha256::new()
-                .chain_update([0x01])
-                .chain_update(left)
-                .chain_update(right)
-                .finalize()
-                .into()
+            Sha256::new().chain_update([0x01]).chain_update(left).chain_update(right).finalize().into()
         })
     }
 }

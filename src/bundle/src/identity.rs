@@ -53,11 +53,7 @@ pub struct Name(String);
 impl Name {
     /// Checks and takes a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if is_name(text) {
-            Ok(Self(text.to_string()))
-        } else {
-            Err(NameError::Form)
-        }
+        if is_name(text) { Ok(Self(text.to_string())) } else { Err(NameError::Form) }
     }
 
     /// The name itself.
@@ -110,11 +106,7 @@ impl Epoch {
     /// Takes a number from 1 to 2^53−1.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number == 0 || number > INTEGER_MAX {
-            None
-        } else {
-            Some(Self(number))
-        }
+        if number == 0 || number > INTEGER_MAX { None } else { Some(Self(number)) }
     }
 
     /// The number.
@@ -182,11 +174,7 @@ impl Timestamp {
     /// Takes seconds since 1970-01-01T00:00:00Z; `None` after the year 9999.
     #[must_use]
     pub const fn from_unix(seconds: u64) -> Option<Self> {
-        if seconds > TIMESTAMP_MAX {
-            None
-        } else {
-            Some(Self(seconds))
-        }
+        if seconds > TIMESTAMP_MAX { None } else { Some(Self(seconds)) }
     }
 
     /// Seconds since 1970-01-01T00:00:00Z.
@@ -212,10 +200,7 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
         let digits = |from: usize, to: usize| -> Option<u16> {
             let part = text.get(from..to)?;
-            part.bytes()
-                .all(|byte| byte.is_ascii_digit())
-                .then(|| part.parse().ok())
-                .flatten()
+            part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
         };
         let byte = |at: usize| text.as_bytes().get(at).copied();
         let small = |from, to| u8::try_from(digits(from, to)?).ok();
@@ -303,8 +288,7 @@ macro_rules! string_form {
 string_form!(Name, Name::parse);
 string_form!(Namespace, Namespace::parse);
 string_form!(Timestamp, Timestamp::parse);
-string_form!(Digest, |text: &str| Digest::from_hex(text)
-    .ok_or("expected 64 lower-case hex digits"));
+string_form!(Digest, |text: &str| Digest::from_hex(text).ok_or("expected 64 lower-case hex digits"));
 
 impl Serialize for Epoch {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -33,10 +33,7 @@ pub enum JsonError {
 /// Parses one document of at most `bytes_max` bytes.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, JsonError> {
     if bytes.len() > bytes_max {
-        return Err(JsonError::TooLarge {
-            found: bytes.len(),
-            limit: bytes_max,
-        });
+        return Err(JsonError::TooLarge { found: bytes.len(), limit: bytes_max });
     }
     serde_json::from_slice(bytes).map_err(JsonError::Invalid)
 }

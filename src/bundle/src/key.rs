@@ -95,11 +95,7 @@ impl PublicKey {
             KeyAlgorithm::Ed25519 | KeyAlgorithm::X25519 => 32,
             KeyAlgorithm::EcdsaP384 => 97,
         };
-        let length = || PublicKeyError::Length {
-            algorithm,
-            expected,
-            found: bytes.len(),
-        };
+        let length = || PublicKeyError::Length { algorithm, expected, found: bytes.len() };
         let usable = match algorithm {
             KeyAlgorithm::Ed25519 => {
                 let key: &[u8; 32] = bytes.try_into().map_err(|_| length())?;
@@ -117,10 +113,7 @@ impl PublicKey {
         if !usable {
             return Err(PublicKeyError::Point { algorithm });
         }
-        Ok(Self {
-            algorithm,
-            bytes: bytes.to_vec(),
-        })
+        Ok(Self { algorithm, bytes: bytes.to_vec() })
     }
 
     /// An Ed25519 key of 32 bytes.
@@ -149,24 +142,19 @@ impl PublicKey {
     /// Verifies an Ed25519 signature of 64 bytes, strictly (no small-order points, one encoding).
     pub fn verify_ed25519(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         if self.algorithm != KeyAlgorithm::Ed25519 {
-            return Err(SignatureError::Algorithm {
-                algorithm: self.algorithm,
-            });
+            return Err(SignatureError::Algorithm { algorithm: self.algorithm });
         }
         let key: [u8; 32] = self.bytes.as_slice().try_into().map_err(|_| SignatureError::Invalid)?;
         let key = ed25519_dalek::VerifyingKey::from_bytes(&key).map_err(|_| SignatureError::Invalid)?;
         let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError::Invalid)?;
-        key.verify_strict(message, &signature)
-            .map_err(|_| SignatureError::Invalid)
+        key.verify_strict(message, &signature).map_err(|_| SignatureError::Invalid)
     }
 
     /// Verifies an ECDSA P-384 signature r‖s of 96 bytes over SHA-384 of the message. Both forms of s are accepted;
     /// that is why a signature is never part of an identity.
     pub fn verify_p384(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         if self.algorithm != KeyAlgorithm::EcdsaP384 {
-            return Err(SignatureError::Algorithm {
-                algorithm: self.algorithm,
-            });
+            return Err(SignatureError::Algorithm { algorithm: self.algorithm });
         }
         let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&self.bytes).map_err(|_| SignatureError::Invalid)?;
         let signature = p384::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError::Invalid)?;
@@ -189,11 +177,7 @@ struct PublicKeyForm {
 
 impl Serialize for PublicKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        PublicKeyForm {
-            algorithm: self.algorithm,
-            public_key: hex::encode(&self.bytes),
-        }
-        .serialize(serializer)
+        PublicKeyForm { algorithm: self.algorithm, public_key: hex::encode(&self.bytes) }.serialize(serializer)
     }
 }
 
@@ -219,34 +203,16 @@ mod tests {
 
     #[test]
     fn keys_that_cannot_be_used_are_refused() {
-        let length = |algorithm, expected, found| {
-            Err(PublicKeyError::Length {
-                algorithm,
-                expected,
-                found,
-            })
-        };
+        let length = |algorithm, expected, found| Err(PublicKeyError::Length { algorithm, expected, found });
         assert_eq!(PublicKey::ed25519(&[1; 31]), length(KeyAlgorithm::Ed25519, 32, 31));
-        assert_eq!(
-            PublicKey::new(KeyAlgorithm::EcdsaP384, &[4; 96]),
-            length(KeyAlgorithm::EcdsaP384, 97, 96)
-        );
-        assert_eq!(
-            PublicKey::new(KeyAlgorithm::X25519, &[]),
-            length(KeyAlgorithm::X25519, 32, 0)
-        );
+        assert_eq!(PublicKey::new(KeyAlgorithm::EcdsaP384, &[4; 96]), length(KeyAlgorithm::EcdsaP384, 97, 96));
+        assert_eq!(PublicKey::new(KeyAlgorithm::X25519, &[]), length(KeyAlgorithm::X25519, 32, 0));
         let point = |algorithm| Err(PublicKeyError::Point { algorithm });
         let mut small_order = [0; 32];
         small_order[0] = 1;
         assert_eq!(PublicKey::ed25519(&small_order), point(KeyAlgorithm::Ed25519));
-        assert_eq!(
-            PublicKey::new(KeyAlgorithm::EcdsaP384, &[4; 97]),
-            point(KeyAlgorithm::EcdsaP384)
-        );
-        assert_eq!(
-            PublicKey::new(KeyAlgorithm::X25519, &[0; 32]),
-            point(KeyAlgorithm::X25519)
-        );
+        assert_eq!(PublicKey::new(KeyAlgorithm::EcdsaP384, &[4; 97]), point(KeyAlgorithm::EcdsaP384));
+        assert_eq!(PublicKey::new(KeyAlgorithm::X25519, &[0; 32]), point(KeyAlgorithm::X25519));
     }
 
     #[test]
@@ -257,21 +223,14 @@ mod tests {
         assert_eq!(p384.public().verify_p384(b"m", &by_p384), Ok(()));
         assert_eq!(ed.public().verify_ed25519(b"n", &by_ed), Err(SignatureError::Invalid));
         assert_eq!(p384.public().verify_p384(b"n", &by_p384), Err(SignatureError::Invalid));
-        assert_eq!(
-            ed.public().verify_ed25519(b"m", &by_ed[..63]),
-            Err(SignatureError::Invalid)
-        );
+        assert_eq!(ed.public().verify_ed25519(b"m", &by_ed[..63]), Err(SignatureError::Invalid));
         assert_eq!(
             ed.public().verify_p384(b"m", &by_p384),
-            Err(SignatureError::Algorithm {
-                algorithm: KeyAlgorithm::Ed25519
-            })
+            Err(SignatureError::Algorithm { algorithm: KeyAlgorithm::Ed25519 })
         );
         assert_eq!(
             p384.public().verify_ed25519(b"m", &by_ed),
-            Err(SignatureError::Algorithm {
-                algorithm: KeyAlgorithm::EcdsaP384
-            })
+            Err(SignatureError::Algorithm { algorithm: KeyAlgorithm::EcdsaP384 })
         );
     }
 

@@ -46,12 +46,7 @@ impl ConsistencyLink {
     /// A link from one size to another.
     #[must_use]
     pub fn new(from: TreeSize, to: TreeSize, proof: &ConsistencyProof) -> Self {
-        Self {
-            kind: LINK_TYPE.to_string(),
-            from,
-            to,
-            proof: proof.hashes().to_vec(),
-        }
+        Self { kind: LINK_TYPE.to_string(), from, to, proof: proof.hashes().to_vec() }
     }
 
     /// Reads a link.
@@ -85,11 +80,7 @@ mod tests {
     #[test]
     fn a_link_is_read_as_written_and_bounded() {
         let size = |n| TreeSize::new(n).unwrap();
-        let link = ConsistencyLink::new(
-            size(3),
-            size(7),
-            &ConsistencyProof::new(vec![Hash([7; 32]); 2]).unwrap(),
-        );
+        let link = ConsistencyLink::new(size(3), size(7), &ConsistencyProof::new(vec![Hash([7; 32]); 2]).unwrap());
         assert_eq!(ConsistencyLink::parse(&link.write()).unwrap(), link);
         let text = String::from_utf8(link.write()).unwrap();
         assert!(matches!(
@@ -98,13 +89,7 @@ mod tests {
         ));
         let hash = Hash([7; 32]).to_base64();
         let long = text.replacen(&hash, &[hash.as_str(); 63].join("\",\""), 1);
-        assert!(matches!(
-            ConsistencyLink::parse(long.as_bytes()),
-            Err(LinkError::TooLong)
-        ));
-        assert!(matches!(
-            ConsistencyLink::parse(&[b' '; LINK_BYTES_MAX + 1]),
-            Err(LinkError::Json(_))
-        ));
+        assert!(matches!(ConsistencyLink::parse(long.as_bytes()), Err(LinkError::TooLong)));
+        assert!(matches!(ConsistencyLink::parse(&[b' '; LINK_BYTES_MAX + 1]), Err(LinkError::Json(_))));
     }
 }

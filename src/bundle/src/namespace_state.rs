@@ -230,10 +230,7 @@ impl Revoked {
     /// The first fleet or key of a statement that was revoked.
     #[must_use]
     pub fn touches(&self, statement: &Statement) -> Option<Returning> {
-        let fleet = statement
-            .fleets
-            .iter()
-            .find(|fleet| self.fleets.contains(&fleet.fleet_id));
+        let fleet = statement.fleets.iter().find(|fleet| self.fleets.contains(&fleet.fleet_id));
         let key = || statement.keys().find(|(_, _, key)| self.keys.contains(&key.key_id));
         fleet
             .map(|fleet| Returning::Fleet(fleet.fleet_id.clone()))
@@ -319,17 +316,13 @@ impl NamespaceState {
     /// The epoch that the next statement must have; `None` at the end of the range.
     #[must_use]
     pub fn next_epoch(&self) -> Option<Epoch> {
-        self.statements
-            .keys()
-            .next_back()
-            .map_or(Some(Epoch::FIRST), |epoch| epoch.next())
+        self.statements.keys().next_back().map_or(Some(Epoch::FIRST), |epoch| epoch.next())
     }
 
     /// The least certificate time that the next statement may have, in milliseconds since 1970.
     #[must_use]
     pub fn next_certificate_ms(&self) -> u64 {
-        self.newest_certified()
-            .map_or(0, |record| record.certificate.timestamp_ms.saturating_add(1))
+        self.newest_certified().map_or(0, |record| record.certificate.timestamp_ms.saturating_add(1))
     }
 
     /// The number that the next activation of an epoch must have, and whether it is admitted already.
@@ -337,9 +330,7 @@ impl NamespaceState {
     pub fn next_renewal(&self, epoch: Epoch) -> Option<(u64, bool)> {
         let activations = &self.statements.get(&epoch)?.activations;
         let number = u64::try_from(activations.len()).ok()?;
-        let due = activations
-            .last()
-            .is_none_or(|last| self.size.saturating_sub(last.get()) > RENEWAL_AFTER);
+        let due = activations.last().is_none_or(|last| self.size.saturating_sub(last.get()) > RENEWAL_AFTER);
         Some((number, due))
     }
 
@@ -370,12 +361,7 @@ impl NamespaceState {
         match effect {
             Effect::Certified(statement, certificate) => {
                 let epoch = statement.statement().epoch;
-                let record = StatementRecord {
-                    statement,
-                    index,
-                    certificate,
-                    activations: Vec::new(),
-                };
+                let record = StatementRecord { statement, index, certificate, activations: Vec::new() };
                 self.statements.insert(epoch, record);
             }
             Effect::Activated(epoch) => {
@@ -395,10 +381,7 @@ impl NamespaceState {
     fn checked(&self, entry: &Entry) -> Result<Effect, RuleViolation> {
         let (expected, found) = (self.authority.origin(), entry.origin());
         if expected != found {
-            return Err(RuleViolation::OtherLog {
-                expected: expected.clone(),
-                found: found.clone(),
-            });
+            return Err(RuleViolation::OtherLog { expected: expected.clone(), found: found.clone() });
         }
         match entry {
             Entry::PolicyChange(change) => self.check_policy_change(change),
@@ -428,10 +411,7 @@ impl NamespaceState {
     fn check_policy_change(&self, change: &PolicyChange) -> Result<Effect, RuleViolation> {
         let expected = self.policy.as_ref().map_or(1, |policy| policy.serial.saturating_add(1));
         if change.serial != expected {
-            return Err(RuleViolation::PolicySerial {
-                expected,
-                found: change.serial,
-            });
+            return Err(RuleViolation::PolicySerial { expected, found: change.serial });
         }
         check_policy_change(change, &self.authority.keys().administration.authority)?;
         Ok(Effect::Policy(PolicyInForce {
@@ -455,25 +435,17 @@ impl NamespaceState {
         let last = self.newest_certified();
         let expected = self.next_epoch().ok_or(EntryError::List { list: "epochs" })?;
         if statement.epoch != expected {
-            return Err(RuleViolation::Epoch {
-                expected,
-                found: statement.epoch,
-            });
+            return Err(RuleViolation::Epoch { expected, found: statement.epoch });
         }
         let expected = last.map(|record| record.statement.digest());
         if statement.previous != expected {
-            return Err(RuleViolation::Chain {
-                expected,
-                found: statement.previous,
-            });
+            return Err(RuleViolation::Chain { expected, found: statement.previous });
         }
         let (found, limit) = (statement.lifetime_seconds(), self.limits.max_statement_lifetime_seconds);
         if found > limit {
             return Err(RuleViolation::StatementLifetime { found, limit });
         }
-        self.revoked
-            .touches(statement)
-            .map_or(Ok(()), |what| Err(RuleViolation::Returns { what }))
+        self.revoked.touches(statement).map_or(Ok(()), |what| Err(RuleViolation::Returns { what }))
     }
 
     fn check_certified(&self, certified: &CertifiedStatement) -> Result<Effect, RuleViolation> {
@@ -482,10 +454,7 @@ impl NamespaceState {
         self.check_statement(&parsed)?;
         let (epoch, digest) = (parsed.statement().epoch, parsed.digest());
         if certified.decision.policy != policy.digest {
-            return Err(RuleViolation::Policy {
-                expected: policy.digest,
-                found: certified.decision.policy,
-            });
+            return Err(RuleViolation::Policy { expected: policy.digest, found: certified.decision.policy });
         }
         let certificate = &certified.certificate;
         certificate.verify(&self.authority.keys().certificate, &self.namespace, epoch, digest)?;
@@ -496,11 +465,7 @@ impl NamespaceState {
                 found: certificate.timestamp_ms,
             });
         }
-        let approved = Approved {
-            origin: &certified.origin,
-            epoch,
-            digest,
-        };
+        let approved = Approved { origin: &certified.origin, epoch, digest };
         let (officers, needed) = (&policy.officers, policy.approvals_needed);
         approval::verify_all(&certified.approvals, officers, needed, approved, certificate.time())?;
         Ok(Effect::Certified(parsed, certificate.clone()))
@@ -509,10 +474,7 @@ impl NamespaceState {
     fn check_activation(&self, activation: &Activation) -> Result<Effect, RuleViolation> {
         self.policy_in_force()?;
         let epoch = activation.epoch;
-        let record = self
-            .statements
-            .get(&epoch)
-            .ok_or(RuleViolation::NotCertified { epoch })?;
+        let record = self.statements.get(&epoch).ok_or(RuleViolation::NotCertified { epoch })?;
         if record.statement.digest() != activation.statement || record.index != activation.leaf_index {
             return Err(RuleViolation::NotCertified { epoch });
         }
@@ -531,12 +493,7 @@ impl NamespaceState {
             leaf_index: activation.leaf_index,
             certificate_signature: &record.certificate.signature,
         };
-        countersignature::verify(
-            &tuple,
-            &activation.countersignatures,
-            &operator.keys,
-            operator.threshold,
-        )?;
+        countersignature::verify(&tuple, &activation.countersignatures, &operator.keys, operator.threshold)?;
         Ok(Effect::Activated(epoch))
     }
 
@@ -550,11 +507,7 @@ impl NamespaceState {
             Some(_) | None => {}
         }
         if activation.renewal != expected {
-            return Err(RuleViolation::Renewal {
-                epoch,
-                expected,
-                found: activation.renewal,
-            });
+            return Err(RuleViolation::Renewal { epoch, expected, found: activation.renewal });
         }
         if !due {
             return Err(RuleViolation::RenewalTooEarly { epoch });
@@ -581,57 +534,27 @@ fn check_signed(
     signature: &[u8],
 ) -> Result<(), RuleViolation> {
     key::find(keys, key_id)
-        .ok_or(RuleViolation::UnknownKey {
-            side,
-            purpose,
-            found: key_id,
-        })?
+        .ok_or(RuleViolation::UnknownKey { side, purpose, found: key_id })?
         .verify_ed25519(message, signature)
         .map_err(|source| RuleViolation::Signature { purpose, source })
 }
 
 /// Checks a revocation's own signature under the revocation keys of its side.
 pub fn check_revocation(revocation: &Revocation, keys: &[PublicKey]) -> Result<(), RuleViolation> {
-    let Revocation {
-        side,
-        key_id,
-        signature,
-        ..
-    } = revocation;
-    check_signed(
-        keys,
-        *side,
-        "revocation",
-        *key_id,
-        &to_sign::revocation(revocation),
-        signature,
-    )
+    let Revocation { side, key_id, signature, .. } = revocation;
+    check_signed(keys, *side, "revocation", *key_id, &to_sign::revocation(revocation), signature)
 }
 
 /// Checks an evidence entry's own signature under the administration keys of its side.
 pub fn check_evidence(evidence: &Evidence, keys: &[PublicKey]) -> Result<(), RuleViolation> {
     let message = to_sign::evidence(evidence, &evidence.root_hex());
-    check_signed(
-        keys,
-        evidence.side,
-        "administration",
-        evidence.key_id,
-        &message,
-        &evidence.signature,
-    )
+    check_signed(keys, evidence.side, "administration", evidence.key_id, &message, &evidence.signature)
 }
 
 /// Checks a policy change's own signature under the authority's administration keys.
 pub fn check_policy_change(change: &PolicyChange, keys: &[PublicKey]) -> Result<(), RuleViolation> {
     let message = to_sign::policy_change(change);
-    check_signed(
-        keys,
-        Side::Authority,
-        "administration",
-        change.key_id,
-        &message,
-        &change.signature,
-    )
+    check_signed(keys, Side::Authority, "administration", change.key_id, &message, &change.signature)
 }
 
 #[cfg(test)]

@@ -288,11 +288,7 @@ impl ParsedStatement {
     pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
         let statement: Statement = json::parse(bytes, STATEMENT_BYTES_MAX)?;
         statement.check()?;
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            digest: Digest::of(bytes),
-            statement,
-        })
+        Ok(Self { bytes: bytes.to_vec(), digest: Digest::of(bytes), statement })
     }
 
     /// The exact bytes.
@@ -325,10 +321,7 @@ impl Statement {
     /// Every member key of every fleet, with its member and fleet.
     pub fn keys(&self) -> impl Iterator<Item = (&Fleet, &Member, &MemberKey)> {
         self.fleets.iter().flat_map(|fleet| {
-            fleet
-                .members
-                .iter()
-                .flat_map(move |member| member.keys.iter().map(move |key| (fleet, member, key)))
+            fleet.members.iter().flat_map(move |member| member.keys.iter().map(move |key| (fleet, member, key)))
         })
     }
 
@@ -340,10 +333,7 @@ impl Statement {
 
     fn check(&self) -> Result<(), StatementError> {
         if self.kind != STATEMENT_TYPE {
-            return Err(JsonError::WrongType {
-                expected: STATEMENT_TYPE,
-            }
-            .into());
+            return Err(JsonError::WrongType { expected: STATEMENT_TYPE }.into());
         }
         if self.previous.is_none() != (self.epoch == Epoch::FIRST) {
             return Err(StatementError::Previous);
@@ -351,12 +341,7 @@ impl Statement {
         if self.not_before >= self.not_after {
             return Err(StatementError::Window { field: "statement" });
         }
-        bounds(
-            "max_head_age_seconds",
-            self.max_head_age_seconds,
-            *HEAD_AGE_SECONDS.start(),
-            *HEAD_AGE_SECONDS.end(),
-        )?;
+        bounds("max_head_age_seconds", self.max_head_age_seconds, *HEAD_AGE_SECONDS.start(), *HEAD_AGE_SECONDS.end())?;
         bounds_len("fleets", self.fleets.len(), FLEETS_MAX)?;
         if !wire::is_sorted_unique(self.fleets.iter().map(|fleet| &fleet.fleet_id)) {
             return Err(StatementError::Order { list: "fleets" });
@@ -365,10 +350,7 @@ impl Statement {
         let mut seen = BTreeSet::new();
         for (_, _, key) in self.keys() {
             if !seen.insert(key.key_id) {
-                return Err(StatementError::KeyRule {
-                    key_id: key.key_id,
-                    rule: "one key, one member",
-                });
+                return Err(StatementError::KeyRule { key_id: key.key_id, rule: "one key, one member" });
             }
         }
         Ok(())
@@ -405,9 +387,7 @@ impl Member {
         self.keys.iter().try_for_each(MemberKey::check)?;
         let has = |role| self.keys_of(role).next().is_some();
         if !has(KeyRole::Session) || !has(KeyRole::Identity) {
-            return Err(StatementError::MemberKeys {
-                member: self.member_id.clone(),
-            });
+            return Err(StatementError::MemberKeys { member: self.member_id.clone() });
         }
         Ok(())
     }
@@ -418,18 +398,12 @@ impl MemberKey {
         let key_id = self.key_id;
         let key = self.key().map_err(|source| StatementError::Key { key_id, source })?;
         if key.key_id() != key_id {
-            return Err(StatementError::KeyRule {
-                key_id,
-                rule: "key_id is SHA-256 over algorithm and key",
-            });
+            return Err(StatementError::KeyRule { key_id, rule: "key_id is SHA-256 over algorithm and key" });
         }
         match (self.role, self.algorithm) {
             (KeyRole::Session, KeyAlgorithm::X25519) | (KeyRole::Identity, KeyAlgorithm::Ed25519) => {}
             (KeyRole::Session | KeyRole::Identity, _) => {
-                return Err(StatementError::KeyRule {
-                    key_id,
-                    rule: "session keys are x25519, identity keys ed25519",
-                });
+                return Err(StatementError::KeyRule { key_id, rule: "session keys are x25519, identity keys ed25519" });
             }
         }
         if self.not_before >= self.not_after {
@@ -440,11 +414,7 @@ impl MemberKey {
 }
 
 fn bounds(field: &'static str, found: u64, min: u64, max: u64) -> Result<(), StatementError> {
-    if (min..=max).contains(&found) {
-        Ok(())
-    } else {
-        Err(StatementError::Bounds { field, found, min, max })
-    }
+    if (min..=max).contains(&found) { Ok(()) } else { Err(StatementError::Bounds { field, found, min, max }) }
 }
 
 fn bounds_len(field: &'static str, found: usize, max: usize) -> Result<(), StatementError> {

@@ -78,9 +78,7 @@ pub fn countersignature(tuple: &Countersigned<'_>) -> Vec<u8> {
 /// What a revocation key signs: side, every target, the reason.
 #[must_use]
 pub fn revocation(revocation: &Revocation) -> Vec<u8> {
-    revocation_targets("countermark/revocation/v1", revocation)
-        .line(format_args!("reason {}", revocation.reason))
-        .end()
+    revocation_targets("countermark/revocation/v1", revocation).line(format_args!("reason {}", revocation.reason)).end()
 }
 
 /// What makes two revocations the same entry: side and targets, not the reason.
@@ -132,9 +130,7 @@ pub fn policy_change(change: &PolicyChange) -> Vec<u8> {
 #[must_use]
 pub fn authority_change(change: &AuthorityChange) -> Vec<u8> {
     authority_keys(
-        Lines::begin("countermark/authority-change/v1")
-            .line(change.origin.as_str())
-            .line(change.serial),
+        Lines::begin("countermark/authority-change/v1").line(change.origin.as_str()).line(change.serial),
         &change.keys,
     )
     .lines(change.successors.iter().map(|digest| format!("successor {digest}")))
@@ -149,41 +145,26 @@ fn authority_keys(lines: Lines, keys: &AuthorityKeys) -> Lines {
 }
 
 fn triple(triple: &KeyTriple) -> String {
-    format!(
-        "key {} {} {}",
-        triple.role.as_str(),
-        triple.key.algorithm().as_str(),
-        hex::encode(triple.key.bytes())
-    )
+    format!("key {} {} {}", triple.role.as_str(), triple.key.algorithm().as_str(), hex::encode(triple.key.bytes()))
 }
 
 /// What a successor commitment is the SHA-256 of: a context line, then the sorted (role, algorithm, key) triples.
 /// It names no origin on purpose: the keys in it belong to one namespace only, so it cannot be used for another.
 #[must_use]
 pub fn successor_commitment(triples: &[KeyTriple]) -> Vec<u8> {
-    Lines::begin("countermark/successor-commitment/v1")
-        .lines(triples.iter().map(triple))
-        .end()
+    Lines::begin("countermark/successor-commitment/v1").lines(triples.iter().map(triple)).end()
 }
 
 /// What a certified statement's identity is the SHA-256 of.
 #[must_use]
 pub fn certified_statement_identity(origin: &str, statement: Digest) -> Vec<u8> {
-    Lines::begin("countermark/certified-statement-identity/v1")
-        .line(origin)
-        .line(statement)
-        .end()
+    Lines::begin("countermark/certified-statement-identity/v1").line(origin).line(statement).end()
 }
 
 /// What an activation's identity is the SHA-256 of: epoch, digest and the renewal number; never a signature.
 #[must_use]
 pub fn activation_identity(origin: &str, epoch: u64, statement: Digest, renewal: u64) -> Vec<u8> {
-    Lines::begin("countermark/activation-identity/v1")
-        .line(origin)
-        .line(epoch)
-        .line(statement)
-        .line(renewal)
-        .end()
+    Lines::begin("countermark/activation-identity/v1").line(origin).line(epoch).line(statement).line(renewal).end()
 }
 
 /// One item of an evidence manifest, as it stands under the manifest's root.

@@ -89,12 +89,7 @@ impl TrustFloor {
     /// The floor under an empty log.
     #[must_use]
     pub fn empty() -> Self {
-        Self {
-            epoch: None,
-            digest: None,
-            size: TreeSize::ZERO,
-            root: empty_root(),
-        }
+        Self { epoch: None, digest: None, size: TreeSize::ZERO, root: empty_root() }
     }
 }
 
@@ -181,12 +176,7 @@ impl TrustFile {
     /// The floor that a client without any memory starts with.
     #[must_use]
     pub fn initial_floor(&self) -> Floor {
-        let TrustFloor {
-            epoch,
-            digest,
-            size,
-            root,
-        } = self.floor.clone();
+        let TrustFloor { epoch, digest, size, root } = self.floor.clone();
         Floor {
             kind: FLOOR_TYPE.to_string(),
             origin: self.origin.clone(),

@@ -72,12 +72,7 @@ impl Record {
     /// A record of an entry.
     #[must_use]
     pub fn new(index: LeafIndex, entry: Vec<u8>, path: &InclusionProof, witnessed: Option<String>) -> Self {
-        Self {
-            index,
-            entry,
-            path: path.hashes().to_vec(),
-            witnessed,
-        }
+        Self { index, entry, path: path.hashes().to_vec(), witnessed }
     }
 
     /// The audit path.
@@ -91,11 +86,7 @@ impl ValidationBundle {
     /// A bundle of a checkpoint and records.
     #[must_use]
     pub fn new(checkpoint: String, records: Vec<Record>) -> Self {
-        Self {
-            kind: BUNDLE_TYPE.to_string(),
-            checkpoint,
-            records,
-        }
+        Self { kind: BUNDLE_TYPE.to_string(), checkpoint, records }
     }
 
     /// Reads a bundle of at most 1 MiB in its one encoding.

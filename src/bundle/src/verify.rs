@@ -221,11 +221,7 @@ impl VerifiedBundle {
 
     /// The fleets that sessions may be opened to.
     pub fn serving_fleets(&self) -> impl Iterator<Item = &Fleet> {
-        self.statement
-            .statement()
-            .fleets
-            .iter()
-            .filter(|fleet| fleet.status.serves())
+        self.statement.statement().fleets.iter().filter(|fleet| fleet.status.serves())
     }
 }
 
@@ -259,109 +255,58 @@ pub fn verify_observed(
     let bundle = ValidationBundle::parse(bytes)?;
     let signed = SignedCheckpoint::parse(bundle.checkpoint.as_bytes())?;
     let records = Records::read(&bundle)?;
-    passed(
-        Step::Parse,
-        format!("{} bytes, {} records", bytes.len(), bundle.records.len()),
-    );
+    passed(Step::Parse, format!("{} bytes, {} records", bytes.len(), bundle.records.len()));
 
     let checkpoint = signed.checkpoint();
     check_origins(trust, floor, checkpoint, &records)?;
     passed(Step::Origin, checkpoint.origin.to_string());
 
     let authority = follow_authority(trust, &records)?;
-    passed(
-        Step::Authority,
-        format!(
-            "{} since the trust file",
-            authority.serial().saturating_sub(trust.serial)
-        ),
-    );
+    passed(Step::Authority, format!("{} since the trust file", authority.serial().saturating_sub(trust.serial)));
 
     signed
-        .verify_log(
-            &authority
-                .policy()
-                .logs()
-                .iter()
-                .map(|log| log.vkey.clone())
-                .collect::<Vec<_>>(),
-        )
+        .verify_log(&authority.policy().logs().iter().map(|log| log.vkey.clone()).collect::<Vec<_>>())
         .map_err(Distrust::log_signature)?;
     passed(Step::LogSignature, format!("size {}", checkpoint.size));
 
     let witnessed = authority.policy().verify(&signed).map_err(Distrust::quorum)?;
-    let witnesses: Vec<String> = witnessed
-        .cosigned()
-        .iter()
-        .map(|(key, _)| key.name().to_string())
-        .collect();
+    let witnesses: Vec<String> = witnessed.cosigned().iter().map(|(key, _)| key.name().to_string()).collect();
     passed(Step::Quorum, witnesses.join(", "));
 
     let now = effective_now(trust, floor, now);
     let (head_time, stale_at) = check_head_age(&witnessed, trust, &records, now)?;
-    passed(
-        Step::HeadAge,
-        format!("{} s old, stale at {stale_at}", now.seconds_since(head_time)),
-    );
+    passed(Step::HeadAge, format!("{} s old, stale at {stale_at}", now.seconds_since(head_time)));
 
     let how = check_floor(checkpoint, link, trust, floor)?;
     passed(Step::Floor, how.to_string());
 
     records.check_paths(checkpoint)?;
     let chosen = records.choose()?;
-    passed(
-        Step::Paths,
-        format!("{} records under the checkpoint", bundle.records.len()),
-    );
+    passed(Step::Paths, format!("{} records under the checkpoint", bundle.records.len()));
 
     let in_tail = records.check_tail(&chosen, checkpoint.size, &authority)?;
-    passed(
-        Step::Tail,
-        format!("{} entries after the activation", records.tail_len(&chosen)),
-    );
+    passed(Step::Tail, format!("{} entries after the activation", records.tail_len(&chosen)));
 
     let statement = chosen.statement.statement();
     let (epoch, digest) = (statement.epoch, chosen.statement.digest());
-    chosen
-        .certified
-        .certificate
-        .verify(&authority.keys().certificate, &trust.namespace(), epoch, digest)?;
+    chosen.certified.certificate.verify(&authority.keys().certificate, &trust.namespace(), epoch, digest)?;
     passed(Step::Certificate, format!("epoch {epoch}, {digest}"));
 
     check_countersignatures(&chosen, &authority)?;
-    passed(
-        Step::Countersignature,
-        format!("{} of the operator", chosen.activation.countersignatures.len()),
-    );
+    passed(Step::Countersignature, format!("{} of the operator", chosen.activation.countersignatures.len()));
 
     check_epoch(floor, &chosen.statement)?;
-    passed(
-        Step::Epoch,
-        floor
-            .epoch
-            .map_or_else(|| "no floor yet".to_string(), |floor| format!("floor {floor}")),
-    );
+    passed(Step::Epoch, floor.epoch.map_or_else(|| "no floor yet".to_string(), |floor| format!("floor {floor}")));
 
     let revoked = known_revocations(floor, &in_tail)?;
     check_revoked(&revoked, &chosen.statement)?;
-    passed(
-        Step::Revocation,
-        format!("{} known", floor.revocations.len() + in_tail.len()),
-    );
+    passed(Step::Revocation, format!("{} known", floor.revocations.len() + in_tail.len()));
 
     check_validity(&chosen.statement, trust, now)?;
     passed(Step::Validity, format!("until {}", statement.not_after));
 
     check_pinned(&chosen.statement, trust)?;
-    passed(
-        Step::PinnedKeys,
-        if trust.pinned_keys.is_some() {
-            "all pinned"
-        } else {
-            "not asked for"
-        }
-        .to_string(),
-    );
+    passed(Step::PinnedKeys, if trust.pinned_keys.is_some() { "all pinned" } else { "not asked for" }.to_string());
 
     let floor = Floor {
         epoch: Some(epoch),
@@ -372,24 +317,10 @@ pub fn verify_observed(
         revocations: remembered(floor, &in_tail)?,
         ..floor.clone()
     };
-    let rolling = statement
-        .fleets
-        .iter()
-        .any(|fleet| fleet.status == FleetStatus::Draining);
-    let state = if rolling {
-        BundleState::RollingOver
-    } else {
-        BundleState::Ok
-    };
+    let rolling = statement.fleets.iter().any(|fleet| fleet.status == FleetStatus::Draining);
+    let state = if rolling { BundleState::RollingOver } else { BundleState::Ok };
     let checkpoint = checkpoint.clone();
-    let bundle = VerifiedBundle {
-        statement: chosen.statement,
-        checkpoint,
-        head_time,
-        stale_at,
-        witnesses,
-        state,
-    };
+    let bundle = VerifiedBundle { statement: chosen.statement, checkpoint, head_time, stale_at, witnesses, state };
     Ok(UnstoredBundle { floor, bundle })
 }
 
@@ -397,10 +328,7 @@ fn check_origins(trust: &TrustFile, floor: &Floor, checkpoint: &Checkpoint, reco
     let named = records.iter().map(|(_, entry)| entry.origin());
     for found in named.chain([&checkpoint.origin, &floor.origin]) {
         if *found != trust.origin {
-            return Err(Distrust::OtherOrigin {
-                expected: trust.origin.clone(),
-                found: found.clone(),
-            });
+            return Err(Distrust::OtherOrigin { expected: trust.origin.clone(), found: found.clone() });
         }
     }
     Ok(())
@@ -418,9 +346,7 @@ fn follow_authority(trust: &TrustFile, records: &Records) -> Result<Authority, D
         }
         let index = record.index;
         records::check_witnessed(record, authority.policy())?;
-        authority = authority
-            .after(change)
-            .map_err(|source| Distrust::AuthorityChange { index, source })?;
+        authority = authority.after(change).map_err(|source| Distrust::AuthorityChange { index, source })?;
     }
     Ok(authority)
 }
@@ -437,19 +363,13 @@ fn check_head_age(
     records: &Records,
     now: Timestamp,
 ) -> Result<(Timestamp, Timestamp), Distrust> {
-    let time = witnessed
-        .time()
-        .and_then(Timestamp::from_unix)
-        .ok_or(Distrust::NoHeadTime)?;
+    let time = witnessed.time().and_then(Timestamp::from_unix).ok_or(Distrust::NoHeadTime)?;
     // The statement is not believed yet; it can only make the limit smaller.
     let stated = records.stated_head_age().unwrap_or(u64::MAX);
     let limit = stated.min(trust.limits.max_head_age_seconds);
     let age = now.seconds_since(time);
     if age > limit {
-        return Err(Distrust::Stale {
-            age_seconds: age,
-            limit_seconds: limit,
-        });
+        return Err(Distrust::Stale { age_seconds: age, limit_seconds: limit });
     }
     Ok((time, time.plus(limit)))
 }
@@ -462,17 +382,10 @@ fn check_floor(
 ) -> Result<&'static str, Distrust> {
     let (size, root) = (checkpoint.size, checkpoint.root);
     if size < floor.size {
-        return Err(Distrust::Rollback {
-            floor: floor.size,
-            found: size,
-        });
+        return Err(Distrust::Rollback { floor: floor.size, found: size });
     }
     if size == floor.size {
-        return if root == floor.root {
-            Ok("the same head")
-        } else {
-            Err(Distrust::Fork { size })
-        };
+        return if root == floor.root { Ok("the same head") } else { Err(Distrust::Fork { size }) };
     }
     if floor.size == TreeSize::ZERO {
         return Ok("no floor yet");
@@ -485,12 +398,7 @@ fn check_floor(
         };
     };
     if (link.from, link.to) != (floor.size, size) {
-        return Err(Distrust::LinkSizes {
-            floor: floor.size,
-            head: size,
-            from: link.from,
-            to: link.to,
-        });
+        return Err(Distrust::LinkSizes { floor: floor.size, head: size, from: link.from, to: link.to });
     }
     verify_consistency(floor.size, floor.root, size, root, &link.proof()).map_err(Distrust::Link)?;
     Ok("consistency proof from the floor")
@@ -510,12 +418,7 @@ fn check_countersignatures(chosen: &records::Chosen<'_>, authority: &Authority) 
         certificate_signature: &chosen.certified.certificate.signature,
     };
     let operator = &authority.keys().operator;
-    Ok(countersignature::verify(
-        &tuple,
-        &activation.countersignatures,
-        &operator.keys,
-        operator.threshold,
-    )?)
+    Ok(countersignature::verify(&tuple, &activation.countersignatures, &operator.keys, operator.threshold)?)
 }
 
 fn check_epoch(floor: &Floor, statement: &ParsedStatement) -> Result<(), Distrust> {
@@ -527,11 +430,7 @@ fn check_epoch(floor: &Floor, statement: &ParsedStatement) -> Result<(), Distrus
         return Err(Distrust::EpochRollback { floor: epoch, found });
     }
     if found == epoch && statement.digest() != digest {
-        return Err(Distrust::OtherStatement {
-            epoch,
-            floor: digest,
-            found: statement.digest(),
-        });
+        return Err(Distrust::OtherStatement { epoch, floor: digest, found: statement.digest() });
     }
     Ok(())
 }
@@ -557,9 +456,7 @@ fn check_revoked(revoked: &Revoked, statement: &ParsedStatement) -> Result<(), D
     if revoked.epochs.contains(&epoch) {
         return Err(Distrust::EpochRevoked { epoch });
     }
-    revoked
-        .touches(statement.statement())
-        .map_or(Ok(()), |what| Err(Distrust::Revoked { what }))
+    revoked.touches(statement.statement()).map_or(Ok(()), |what| Err(Distrust::Revoked { what }))
 }
 
 /// The floor's revocations and the tail's. A revocation, once met, is never forgotten.
@@ -570,29 +467,18 @@ fn remembered(floor: &Floor, in_tail: &[(&Revocation, &[u8])]) -> Result<Vec<Str
     }
     all.sort();
     all.dedup();
-    if all.len() > REMEMBERED_REVOCATIONS_MAX {
-        Err(Distrust::TooManyRevocations)
-    } else {
-        Ok(all)
-    }
+    if all.len() > REMEMBERED_REVOCATIONS_MAX { Err(Distrust::TooManyRevocations) } else { Ok(all) }
 }
 
 fn check_validity(parsed: &ParsedStatement, trust: &TrustFile, now: Timestamp) -> Result<(), Distrust> {
     let statement = parsed.statement();
     if now < statement.not_before {
-        return Err(Distrust::NotYetValid {
-            not_before: statement.not_before,
-        });
+        return Err(Distrust::NotYetValid { not_before: statement.not_before });
     }
     if now >= statement.not_after {
-        return Err(Distrust::Expired {
-            not_after: statement.not_after,
-        });
+        return Err(Distrust::Expired { not_after: statement.not_after });
     }
-    let (found, limit) = (
-        statement.lifetime_seconds(),
-        trust.limits.max_statement_lifetime_seconds,
-    );
+    let (found, limit) = (statement.lifetime_seconds(), trust.limits.max_statement_lifetime_seconds);
     if found > limit {
         return Err(Distrust::StatementLifetime { found, limit });
     }
@@ -601,15 +487,9 @@ fn check_validity(parsed: &ParsedStatement, trust: &TrustFile, now: Timestamp) -
     }
     for fleet in statement.fleets.iter().filter(|fleet| fleet.status.serves()) {
         for member in &fleet.members {
-            let usable = |role| {
-                member
-                    .keys_of(role)
-                    .any(|key| key.not_before <= now && now < key.not_after)
-            };
+            let usable = |role| member.keys_of(role).any(|key| key.not_before <= now && now < key.not_after);
             if !usable(KeyRole::Session) || !usable(KeyRole::Identity) {
-                return Err(Distrust::NoUsableKey {
-                    member: member.member_id.clone(),
-                });
+                return Err(Distrust::NoUsableKey { member: member.member_id.clone() });
             }
         }
     }
@@ -621,9 +501,7 @@ fn check_pinned(parsed: &ParsedStatement, trust: &TrustFile) -> Result<(), Distr
         return Ok(());
     };
     let serving = parsed.statement().keys().filter(|(fleet, _, _)| fleet.status.serves());
-    let stranger = serving
-        .map(|(_, _, key)| key.key_id)
-        .find(|key_id: &KeyId| !pinned.contains(key_id));
+    let stranger = serving.map(|(_, _, key)| key.key_id).find(|key_id: &KeyId| !pinned.contains(key_id));
     stranger.map_or(Ok(()), |key_id| Err(Distrust::NotPinned { key_id }))
 }
 

@@ -87,9 +87,7 @@ with_string!(
 with_string!(
     root_hash,
     countermark_tlog::hash::RootHash,
-    |text| countermark_tlog::hash::Hash::from_base64(text)
-        .map(countermark_tlog::hash::RootHash)
-        .ok(),
+    |text| countermark_tlog::hash::Hash::from_base64(text).map(countermark_tlog::hash::RootHash).ok(),
     |root| root.0.to_base64()
 );
 
@@ -99,10 +97,7 @@ macro_rules! with_number {
         pub(crate) mod $name {
             use super::*;
 
-            #[expect(
-                clippy::trivially_copy_pass_by_ref,
-                reason = "serde's `with` hands over a reference"
-            )]
+            #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` hands over a reference")]
             pub(crate) fn serialize<S: Serializer>(value: &$type, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_u64(value.get())
             }
@@ -124,11 +119,7 @@ pub(crate) mod hashes {
     use countermark_tlog::hash::Hash;
 
     pub(crate) fn serialize<S: Serializer>(hashes: &[Hash], serializer: S) -> Result<S::Ok, S::Error> {
-        hashes
-            .iter()
-            .map(Hash::to_base64)
-            .collect::<Vec<_>>()
-            .serialize(serializer)
+        hashes.iter().map(Hash::to_base64).collect::<Vec<_>>().serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hash>, D::Error> {

@@ -10,7 +10,9 @@ use crate::{up, verbs};
 /// a fleet's keys. Start with `countermark up`.
 #[derive(Debug, Parser)]
 #[command(name = "countermark", version, max_term_width = 120)]
-#[command(after_help = "Exit codes: 0 everything asked for was done or verified, 1 our fault, 2 usage, 10 malformed, 11 signature or proof,\n12 quorum, 13 stale, 14 rollback, 15 fork, 16 revoked, 17 not active, 18 unknown authority, 19 something was not checked,\n20 refused by policy, 21 unreachable.")]
+#[command(
+    after_help = "Exit codes: 0 everything asked for was done or verified, 1 our fault, 2 usage, 10 malformed, 11 signature or proof,\n12 quorum, 13 stale, 14 rollback, 15 fork, 16 revoked, 17 not active, 18 unknown authority, 19 something was not checked,\n20 refused by policy, 21 unreachable."
+)]
 pub struct Cli {
     /// Report as one JSON document
     #[arg(long, global = true)]
@@ -70,10 +72,14 @@ pub enum Command {
         command: verbs::fleet::Command,
     },
     /// Approve a fleet statement as an officer
-    #[command(after_help = "Example:\n  countermark approve --statement statement.json --officer alice \\\n    --key-file alice.key --passphrase-file alice.passphrase > alice.jws")]
+    #[command(
+        after_help = "Example:\n  countermark approve --statement statement.json --officer alice \\\n    --key-file alice.key --passphrase-file alice.passphrase > alice.jws"
+    )]
     Approve(verbs::approve::Arguments),
     /// Submit a statement or a finished entry to a log, and verify the receipt
-    #[command(after_help = "Example:\n  countermark submit --log http://127.0.0.1:7310 --trust trust.json --statement statement.json \\\n    --approval alice.jws --approval bob.jws --attestation member-1.json \\\n    --token-key-file issuer.key --token-passphrase-file issuer.passphrase --issuer operator --subject release --audience log.example")]
+    #[command(
+        after_help = "Example:\n  countermark submit --log http://127.0.0.1:7310 --trust trust.json --statement statement.json \\\n    --approval alice.jws --approval bob.jws --attestation member-1.json \\\n    --token-key-file issuer.key --token-passphrase-file issuer.passphrase --issuer operator --subject release --audience log.example"
+    )]
     Submit(Box<verbs::submit::Arguments>),
     /// Show a log at a glance: heads, ages, witnesses, epochs
     #[command(after_help = "Example:\n  countermark status --log http://127.0.0.1:7310 --namespace backup")]

@@ -50,9 +50,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// The clock, in whole seconds.
 pub fn now() -> anyhow::Result<Timestamp> {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .context("the clock stands before 1970")?;
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).context("the clock stands before 1970")?;
     Timestamp::from_unix(since.as_secs()).context("the clock stands after the year 9999")
 }
 

@@ -15,8 +15,7 @@ mod verbs;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use countermark_service::lifecycle::{self, LevelFilter};
 
 use arguments::{Cli, Command};
 
@@ -82,6 +81,5 @@ fn start_tracing(command: &Command) {
         | Command::Audit(_)
         | Command::Prove { .. } => LevelFilter::WARN,
     };
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    lifecycle::start_tracing(level);
 }

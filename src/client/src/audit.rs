@@ -32,7 +32,8 @@ mod stream;
 mod tiles;
 
 pub use report::{
-    AuditReport, Check, CheckName, Finding, OfficerLine, Outcome, PolicyLine, RevokedLine, Severity, StatementLine,
+    AuditReport, Check, CheckName, Finding, OfficerLine, Outcome, PolicyLine, REPORT_TYPE, RevokedLine, Severity,
+    StatementLine,
 };
 pub use stream::PREFETCH_MAX;
 

@@ -24,10 +24,13 @@ const STATUS_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make the empty ledger
+    #[command(after_help = "Example:\n  countermark countersigner init --config countersigner.toml")]
     Init(InitArgs),
     /// Follow the log and countersign until interrupted
+    #[command(after_help = "Example:\n  countermark countersigner serve --config countersigner.toml")]
     Serve(ServeArgs),
     /// Print the status page of a running countersigner
+    #[command(after_help = "Example:\n  countermark countersigner status --config countersigner.toml")]
     Status(StatusArgs),
 }
 

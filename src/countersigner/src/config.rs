@@ -4,18 +4,16 @@
 #![doc = include_str!("../countersigner.example.toml")]
 //! ```
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countermark_bundle::identity::Name;
+use countermark_service::configuration::{self, ReadError};
 use countermark_signer_policy::access_token::{Audience, Issuer};
 use serde::Deserialize;
 use thiserror::Error;
 
-/// The most bytes of a configuration file.
-const BYTES_MAX: u64 = 64 * 1024;
 /// The bounds of `poll_interval_ms`.
 const POLL_INTERVAL_MS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
 /// The longest cool-off: 31 days.
@@ -59,19 +57,8 @@ pub struct Config {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file was not read.
-    #[error("{}: not readable", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// More bytes than a configuration has.
-    #[error("{}: more than {BYTES_MAX} bytes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// Not TOML, a field that is missing, unknown or malformed.
     #[error("{}", path.display())]
     Malformed {
@@ -105,17 +92,12 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a configuration of at most 64 KiB.
+    /// Reads a configuration of at most 1 MiB.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let unread = |source| ConfigError::Read { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(unread)?.len() > BYTES_MAX {
-            return Err(ConfigError::TooLarge { path: path.to_owned() });
-        }
-        let text = std::fs::read_to_string(path).map_err(unread)?;
+        let (text, folder) = configuration::read(path)?;
         let mut config: Self = toml::from_str(&text)
             .map_err(|source| ConfigError::Malformed { path: path.to_owned(), source: Box::new(source) })?;
         config.check(path)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
         let paths = [
             &mut config.trust,
             &mut config.operator_key_file,

@@ -10,9 +10,9 @@ use countermark_bundle::identity::Side;
 use countermark_bundle::trust::{TRUST_BYTES_MAX, TrustError, TrustFile};
 use countermark_keys::{KeyFile, Role};
 use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use countermark_service::listener::{BindError, bind};
 use countermark_signer_policy::{LoadError, PolicySet};
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::access::AccessTokens;
@@ -73,13 +73,8 @@ pub enum ServeError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The status page cannot listen.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The status page ended.
     #[error("the status page ended")]
     Http(#[source] io::Error),
@@ -122,9 +117,8 @@ pub async fn serve(
     let countersigner = Countersigner::start(settings, ports).await?;
     let (page, pages) = watch::channel(Arc::new(countersigner.status_without_ledger()));
 
-    let listening = |source| ServeError::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(ServeError::Http)?;
     tracing::info!(%address, log = config.log_url, "countersigner");
     on_ready(address);
 

@@ -57,9 +57,7 @@ pub trait AgreementKey: Send + Sync {
 
 impl fmt::Debug for dyn AgreementKey + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgreementKey")
-            .field("public_key", &hex::encode(self.public_key()))
-            .finish_non_exhaustive()
+        f.debug_struct("AgreementKey").field("public_key", &hex::encode(self.public_key())).finish_non_exhaustive()
     }
 }
 
@@ -118,10 +116,7 @@ mod tests {
         }
 
         fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, SignError> {
-            Err(SignError::Failed {
-                role: self.role(),
-                algorithm: self.algorithm(),
-            })
+            Err(SignError::Failed { role: self.role(), algorithm: self.algorithm() })
         }
     }
 
@@ -132,10 +127,7 @@ mod tests {
             signer.sign(b"message").unwrap_err().to_string(),
             "the holder of the operator key failed to sign with ecdsa-p384"
         );
-        assert_eq!(
-            format!("{signer:?}"),
-            "Signer { role: Operator, public_key: \"04\", .. }"
-        );
+        assert_eq!(format!("{signer:?}"), "Signer { role: Operator, public_key: \"04\", .. }");
     }
 
     #[test]

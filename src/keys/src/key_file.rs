@@ -45,27 +45,17 @@ impl KeyFile {
     /// Generates a key for `role` and seals it into a new file of mode 0600 under the passphrase in `passphrase_file`.
     ///
     /// Never overwrites. When it returns `Ok`, the file and its name are durable.
-    pub fn create(
-        path: &Path,
-        role: Role,
-        passphrase_file: &Path,
-    ) -> Result<PublicKeyInfo, CreateError> {
+    pub fn create(path: &Path, role: Role, passphrase_file: &Path) -> Result<PublicKeyInfo, CreateError> {
         create_from(path, role, passphrase_file, &mut SysRng)
     }
 
     /// Opens the key as a signer, if it was made for `expected_role`.
     ///
     /// Takes about 10 ms.
-    pub fn open_signer(
-        path: &Path,
-        expected_role: Role,
-        passphrase_file: &Path,
-    ) -> Result<Box<dyn Signer>, OpenError> {
+    pub fn open_signer(path: &Path, expected_role: Role, passphrase_file: &Path) -> Result<Box<dyn Signer>, OpenError> {
         open(path, expected_role, passphrase_file)?
             .into_signer(expected_role)
-            .ok_or(OpenError::CannotSign {
-                role: expected_role,
-            })
+            .ok_or(OpenError::CannotSign { role: expected_role })
     }
 
     /// Opens the key as one that agrees on secrets, if it was made for `expected_role`.
@@ -78,23 +68,15 @@ impl KeyFile {
     ) -> Result<Box<dyn AgreementKey>, OpenError> {
         open(path, expected_role, passphrase_file)?
             .into_agreement()
-            .ok_or(OpenError::CannotAgree {
-                role: expected_role,
-            })
+            .ok_or(OpenError::CannotAgree { role: expected_role })
     }
 
     /// Reads the clear part alone. Without the passphrase nothing proves that it belongs to the sealed key.
     pub fn public(path: &Path) -> Result<PublicKeyInfo, ReadPublicError> {
-        let bytes =
-            owner_only_file::read(path, BYTES_MAX).map_err(|source| ReadPublicError::File {
-                path: path.into(),
-                source,
-            })?;
+        let bytes = owner_only_file::read(path, BYTES_MAX)
+            .map_err(|source| ReadPublicError::File { path: path.into(), source })?;
         let document =
-            UntrustedKeyFile::parse(&bytes).map_err(|source| ReadPublicError::Damaged {
-                path: path.into(),
-                source,
-            })?;
+            UntrustedKeyFile::parse(&bytes).map_err(|source| ReadPublicError::Damaged { path: path.into(), source })?;
         Ok(public_of(&document))
     }
 }
@@ -266,13 +248,9 @@ fn create_from<R: TryCryptoRng>(
     passphrase_file: &Path,
     rng: &mut R,
 ) -> Result<PublicKeyInfo, CreateError> {
-    let passphrase =
-        Passphrase::read(passphrase_file).map_err(|source| CreateError::Passphrase {
-            path: passphrase_file.into(),
-            source,
-        })?;
-    let key = PrivateKey::generate(role.algorithm(), rng)
-        .map_err(|source| CreateError::Randomness { role, source })?;
+    let passphrase = Passphrase::read(passphrase_file)
+        .map_err(|source| CreateError::Passphrase { path: passphrase_file.into(), source })?;
+    let key = PrivateKey::generate(role.algorithm(), rng).map_err(|source| CreateError::Randomness { role, source })?;
     let document = UntrustedKeyFile {
         role,
         public_key: key.public_key(),
@@ -280,54 +258,34 @@ fn create_from<R: TryCryptoRng>(
     };
     owner_only_file::create(path, &document.encode()).map_err(|error| match error {
         NewFileError::AlreadyExists => CreateError::AlreadyExists { path: path.into() },
-        NewFileError::Unwritable(source) => CreateError::Write {
-            path: path.into(),
-            source,
-        },
+        NewFileError::Unwritable(source) => CreateError::Write { path: path.into(), source },
     })?;
     Ok(public_of(&document))
 }
 
 fn open(path: &Path, expected: Role, passphrase_file: &Path) -> Result<PrivateKey, OpenError> {
-    let bytes = owner_only_file::read(path, BYTES_MAX).map_err(|source| OpenError::File {
-        path: path.into(),
-        source,
-    })?;
-    let damaged = |source| OpenError::Damaged {
-        path: path.into(),
-        source,
-    };
+    let bytes =
+        owner_only_file::read(path, BYTES_MAX).map_err(|source| OpenError::File { path: path.into(), source })?;
+    let damaged = |source| OpenError::Damaged { path: path.into(), source };
     let document = UntrustedKeyFile::parse(&bytes).map_err(damaged)?;
     if document.role != expected {
-        return Err(OpenError::WrongRole {
-            path: path.into(),
-            expected,
-            found: document.role,
-        });
+        return Err(OpenError::WrongRole { path: path.into(), expected, found: document.role });
     }
-    let passphrase = Passphrase::read(passphrase_file).map_err(|source| OpenError::Passphrase {
-        path: passphrase_file.into(),
-        source,
-    })?;
+    let passphrase = Passphrase::read(passphrase_file)
+        .map_err(|source| OpenError::Passphrase { path: passphrase_file.into(), source })?;
     let plaintext = seal::unseal(&document.sealed, passphrase).map_err(|error| match error {
         UnsealError::Broken => damaged(Damage::Seal),
-        UnsealError::WrongPassphrase => OpenError::WrongPassphrase {
-            path: path.into(),
-            passphrase_file: passphrase_file.into(),
-        },
-        UnsealError::WorkFactorTooLarge { found } => OpenError::WorkFactorTooLarge {
-            path: path.into(),
-            found,
-            max: seal::WORK_FACTOR_MAX,
-        },
+        UnsealError::WrongPassphrase => {
+            OpenError::WrongPassphrase { path: path.into(), passphrase_file: passphrase_file.into() }
+        }
+        UnsealError::WorkFactorTooLarge { found } => {
+            OpenError::WorkFactorTooLarge { path: path.into(), found, max: seal::WORK_FACTOR_MAX }
+        }
     })?;
     let (sealed, key) = document::parse_secret(&plaintext).map_err(damaged)?;
     // The clear part was only a claim so far; from here on it is the sealed key's own.
     if sealed != document.role {
-        return Err(damaged(Damage::Role {
-            clear: document.role,
-            sealed,
-        }));
+        return Err(damaged(Damage::Role { clear: document.role, sealed }));
     }
     if key.public_key() != document.public_key {
         return Err(damaged(Damage::PublicKey));

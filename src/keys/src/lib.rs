@@ -51,10 +51,7 @@
 //! open a key with other tools: `jq -r .sealed log.key | base64 -d | age -d`.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    test,
-    expect(clippy::unwrap_used, reason = "a test fails by panicking")
-)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod holder;
 mod key_file;

@@ -76,9 +76,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, 
     // Room for one byte more than allowed, taken at once: growing would leave unwiped copies of a secret behind.
     let room = bytes_max.saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(u64::try_from(room).unwrap_or(u64::MAX))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > bytes_max {
         return Err(FileError::TooLarge { bytes_max });
     }
@@ -92,9 +90,7 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<(), NewFileError> {
     let staged = stage(folder, bytes)?;
     // 2. The name appears at once and only if it is free: of two creators one wins. A crash here leaves either nothing
     //    or the whole file.
-    staged
-        .persist_noclobber(path)
-        .map_err(|refused| refused.error)?;
+    staged.persist_noclobber(path).map_err(|refused| refused.error)?;
     // 3. The name is durable. Only now may the caller publish the public key: a crash before this line could still
     //    lose the private one.
     File::open(folder)?.sync_all()?;
@@ -179,10 +175,7 @@ mod tests {
         for bit in [0o040, 0o020, 0o010, 0o004, 0o002, 0o001] {
             set_mode(&path, MODE | bit);
             let found = read(&path, 7).unwrap_err();
-            assert!(
-                matches!(found, FileError::Permissions { mode } if mode == MODE | bit),
-                "{bit:o}: {found:?}"
-            );
+            assert!(matches!(found, FileError::Permissions { mode } if mode == MODE | bit), "{bit:o}: {found:?}");
         }
         for mode in [0o400, 0o600, 0o700] {
             set_mode(&path, mode);
@@ -196,10 +189,7 @@ mod tests {
         let path = folder.path().join("secret");
         assert!(matches!(read(&path, 7), Err(FileError::NotFound)));
         create(&path, b"content").unwrap();
-        assert!(matches!(
-            read(&path, 6),
-            Err(FileError::TooLarge { bytes_max: 6 })
-        ));
+        assert!(matches!(read(&path, 6), Err(FileError::TooLarge { bytes_max: 6 })));
         assert!(matches!(read(folder.path(), 7), Err(FileError::NotRegular)));
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();
@@ -230,10 +220,7 @@ mod tests {
         symlink(folder.path().join("nowhere"), &link).unwrap();
         for path in [&file, &inner, &link] {
             let refused = create(path, b"second").unwrap_err();
-            assert!(
-                matches!(refused, NewFileError::AlreadyExists),
-                "{path:?}: {refused:?}"
-            );
+            assert!(matches!(refused, NewFileError::AlreadyExists), "{path:?}: {refused:?}");
         }
         assert_eq!(read(&file, 9).unwrap().as_slice(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
@@ -242,10 +229,7 @@ mod tests {
     #[test]
     fn a_missing_folder_is_a_fault() {
         let path = folder().path().join("missing/secret");
-        assert!(matches!(
-            create(&path, b""),
-            Err(NewFileError::Unwritable(_))
-        ));
+        assert!(matches!(create(&path, b""), Err(NewFileError::Unwritable(_))));
     }
 
     #[test]

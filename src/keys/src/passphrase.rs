@@ -72,14 +72,10 @@ fn create_from(path: &Path, rng: &mut impl TryCryptoRng) -> Result<(), CreatePas
     let mut secret = Zeroizing::new([0; 32]);
     randomness::fill(rng, secret.as_mut_slice())?;
     let mut line = Zeroizing::new([b'\n'; 65]);
-    hex::encode_to_slice(secret.as_slice(), &mut line[..64])
-        .expect("64 digits hold 32 bytes in hex");
+    hex::encode_to_slice(secret.as_slice(), &mut line[..64]).expect("64 digits hold 32 bytes in hex");
     owner_only_file::create(path, line.as_slice()).map_err(|error| match error {
         NewFileError::AlreadyExists => CreatePassphraseError::AlreadyExists { path: path.into() },
-        NewFileError::Unwritable(source) => CreatePassphraseError::Write {
-            path: path.into(),
-            source,
-        },
+        NewFileError::Unwritable(source) => CreatePassphraseError::Write { path: path.into(), source },
     })
 }
 
@@ -95,10 +91,7 @@ impl Passphrase {
             return Err(PassphraseError::Empty);
         }
         if line.len() < BYTES_MIN {
-            return Err(PassphraseError::TooShort {
-                bytes: line.len(),
-                bytes_min: BYTES_MIN,
-            });
+            return Err(PassphraseError::TooShort { bytes: line.len(), bytes_min: BYTES_MIN });
         }
         let text = std::str::from_utf8(line).map_err(|_not_utf8| PassphraseError::NotText)?;
         Ok(Self(SecretString::from(text)))
@@ -137,10 +130,7 @@ mod tests {
         let text = "x".repeat(BYTES_MIN);
         assert_eq!(check(text.as_bytes()).unwrap(), text);
         assert_eq!(check(format!("{text}\n").as_bytes()).unwrap(), text);
-        assert_eq!(
-            check(format!("{text}\n\n").as_bytes()).unwrap(),
-            format!("{text}\n")
-        );
+        assert_eq!(check(format!("{text}\n\n").as_bytes()).unwrap(), format!("{text}\n"));
     }
 
     #[test]
@@ -148,22 +138,10 @@ mod tests {
         assert!(matches!(check(b""), Err(PassphraseError::Empty)));
         assert!(matches!(check(b"\n"), Err(PassphraseError::Empty)));
         let short = check(&[b'x'; BYTES_MIN - 1]);
-        assert!(matches!(
-            short,
-            Err(PassphraseError::TooShort {
-                bytes: 31,
-                bytes_min: 32
-            })
-        ));
+        assert!(matches!(short, Err(PassphraseError::TooShort { bytes: 31, bytes_min: 32 })));
         let large = check(&[b'x'; BYTES_MAX + 1]);
-        assert!(matches!(
-            large,
-            Err(PassphraseError::File(FileError::TooLarge { .. }))
-        ));
-        assert!(matches!(
-            check(&[0xff; BYTES_MIN]),
-            Err(PassphraseError::NotText)
-        ));
+        assert!(matches!(large, Err(PassphraseError::File(FileError::TooLarge { .. }))));
+        assert!(matches!(check(&[0xff; BYTES_MIN]), Err(PassphraseError::NotText)));
     }
 
     #[test]
@@ -190,10 +168,7 @@ mod tests {
         create_passphrase_file(&path).unwrap();
         let before = fs::read(&path).unwrap();
         let refused = create_passphrase_file(&path).unwrap_err();
-        assert!(matches!(
-            refused,
-            CreatePassphraseError::AlreadyExists { .. }
-        ));
+        assert!(matches!(refused, CreatePassphraseError::AlreadyExists { .. }));
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 
@@ -201,16 +176,11 @@ mod tests {
     fn without_a_folder_or_randomness_no_passphrase_file_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing/passphrase");
-        assert!(matches!(
-            create_passphrase_file(&missing),
-            Err(CreatePassphraseError::Write { .. })
-        ));
+        assert!(matches!(create_passphrase_file(&missing), Err(CreatePassphraseError::Write { .. })));
         let path = folder.path().join("passphrase");
         assert!(matches!(
             create_from(&path, &mut Empty),
-            Err(CreatePassphraseError::Randomness(
-                RandomnessError::Unavailable
-            ))
+            Err(CreatePassphraseError::Randomness(RandomnessError::Unavailable))
         ));
         assert!(!path.exists());
     }

@@ -25,20 +25,14 @@ pub(crate) enum PrivateKey {
 
 impl PrivateKey {
     /// Generates a key with the algorithm's own generator, fed by `rng`.
-    pub(crate) fn generate<R: TryCryptoRng>(
-        algorithm: Algorithm,
-        rng: &mut R,
-    ) -> Result<Self, RandomnessError> {
+    pub(crate) fn generate<R: TryCryptoRng>(algorithm: Algorithm, rng: &mut R) -> Result<Self, RandomnessError> {
         // The generators of Ed25519 and X25519 cannot report a failure, they panic. Asking once before finds a generator
         // that does not work; one that answered goes on answering.
         randomness::fill(rng, &mut [0; 32])?;
         Ok(match algorithm {
-            Algorithm::Ed25519 => Self::Ed25519(Box::new(ed25519_dalek::SigningKey::generate(
-                &mut UnwrapErr(rng),
-            ))),
+            Algorithm::Ed25519 => Self::Ed25519(Box::new(ed25519_dalek::SigningKey::generate(&mut UnwrapErr(rng)))),
             Algorithm::EcdsaP384 => Self::EcdsaP384(Box::new(
-                ecdsa::SigningKey::try_generate_from_rng(rng)
-                    .map_err(|_failed| RandomnessError::Unavailable)?,
+                ecdsa::SigningKey::try_generate_from_rng(rng).map_err(|_failed| RandomnessError::Unavailable)?,
             )),
             Algorithm::X25519 => Self::X25519(StaticSecret::random_from_rng(&mut UnwrapErr(rng))),
         })
@@ -86,16 +80,8 @@ impl PrivateKey {
     pub(crate) fn into_signer(self, role: Role) -> Option<Box<dyn Signer>> {
         let public_key = self.public_key();
         match self {
-            Self::Ed25519(key) => Some(Box::new(Ed25519Signer {
-                role,
-                key,
-                public_key,
-            })),
-            Self::EcdsaP384(key) => Some(Box::new(EcdsaP384Signer {
-                role,
-                key,
-                public_key,
-            })),
+            Self::Ed25519(key) => Some(Box::new(Ed25519Signer { role, key, public_key })),
+            Self::EcdsaP384(key) => Some(Box::new(EcdsaP384Signer { role, key, public_key })),
             Self::X25519(_) => None,
         }
     }
@@ -170,13 +156,10 @@ impl Signer for EcdsaP384Signer {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         // SPEC: RFC 6979 §3.2, with SHA-384: the same message gives the same signature, and no nonce can repeat.
-        let signature: ecdsa::Signature =
-            self.key
-                .try_sign(message)
-                .map_err(|_failed| SignError::Failed {
-                    role: self.role,
-                    algorithm: Algorithm::EcdsaP384,
-                })?;
+        let signature: ecdsa::Signature = self
+            .key
+            .try_sign(message)
+            .map_err(|_failed| SignError::Failed { role: self.role, algorithm: Algorithm::EcdsaP384 })?;
         // For this curve the crate leaves s as it falls; without this line half the signatures have a high one.
         Ok(signature.normalize_s().to_bytes().to_vec())
     }
@@ -192,9 +175,7 @@ impl AgreementKey for X25519Agreement {
     }
 
     fn diffie_hellman(&self, peer: &[u8; 32]) -> Result<SharedSecret, AgreementError> {
-        let shared = self
-            .secret
-            .diffie_hellman(&x25519_dalek::PublicKey::from(*peer));
+        let shared = self.secret.diffie_hellman(&x25519_dalek::PublicKey::from(*peer));
         SharedSecret::admit(Zeroizing::new(shared.to_bytes()))
     }
 }

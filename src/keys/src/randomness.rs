@@ -21,8 +21,7 @@ pub fn os_random_bytes<const N: usize>() -> Result<[u8; N], RandomnessError> {
 
 /// Fills `bytes` from `rng`; tests pass one that fails.
 pub(crate) fn fill(rng: &mut impl TryCryptoRng, bytes: &mut [u8]) -> Result<(), RandomnessError> {
-    rng.try_fill_bytes(bytes)
-        .map_err(|_failed| RandomnessError::Unavailable)
+    rng.try_fill_bytes(bytes).map_err(|_failed| RandomnessError::Unavailable)
 }
 
 #[cfg(test)]
@@ -53,17 +52,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_generator_that_fails_is_an_error_and_not_zeros() {
-        assert_eq!(
-            fill(&mut Empty, &mut [0; 4]),
-            Err(RandomnessError::Unavailable)
-        );
+        assert_eq!(fill(&mut Empty, &mut [0; 4]), Err(RandomnessError::Unavailable));
     }
 
     #[test]
     fn two_draws_differ() {
-        assert_ne!(
-            os_random_bytes::<32>().unwrap(),
-            os_random_bytes::<32>().unwrap()
-        );
+        assert_ne!(os_random_bytes::<32>().unwrap(), os_random_bytes::<32>().unwrap());
     }
 }

@@ -19,10 +19,13 @@ use crate::witness_client::ClientError;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve until interrupted
+    #[command(after_help = "Example:\n  countermark log serve --config log.toml")]
     Serve(ServeArgs),
     /// Make the log of every namespace: an explicit act, once
+    #[command(after_help = "Example:\n  countermark log create --config log.toml")]
     Create(CreateArgs),
     /// Check the configuration, the keys and the policies that it names
+    #[command(after_help = "Example:\n  countermark log check-config --config log.toml")]
     CheckConfig(CheckConfigArgs),
 }
 

@@ -36,13 +36,12 @@ pub(crate) mod house;
 mod namespace;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countermark_bundle::key::KeyId;
+use countermark_service::configuration::{self, ReadError};
 use countermark_signer_policy::access_token::{Audience, PartyError};
 use serde::Deserialize;
 use thiserror::Error;
@@ -51,8 +50,6 @@ pub use namespace::{FirstPolicy, NamespaceConfig, NamespaceConfigError, OpenName
 
 use namespace::NamespaceText;
 
-/// The most bytes of a configuration file: 1 MiB.
-const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// How long a submission waits for its level unless the file says otherwise.
 const SUBMISSION_DEADLINE_MS: u64 = 10_000;
 /// The longest that a submission may wait: one minute.
@@ -82,20 +79,9 @@ pub struct Config {
 /// Why a configuration was refused.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the configuration {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What failed.
-        source: io::Error,
-    },
-    /// The file is larger than 1 MiB.
-    #[error("the configuration {} is larger than {CONFIG_BYTES_MAX} bytes", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file was not read.
+    #[error(transparent)]
+    File(#[from] ReadError),
     /// The text is not TOML, or lacks a field, or has one that is not known.
     #[error("the configuration is malformed")]
     Toml(#[from] toml::de::Error),
@@ -176,14 +162,8 @@ struct ConfigText {
 impl Config {
     /// Reads and checks the file at `path`, at most 1 MiB, and the trust and key files that it names.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read_error)?;
-        let mut text = String::new();
-        file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(read_error)?;
-        if text.len() > usize::try_from(CONFIG_BYTES_MAX).unwrap_or(usize::MAX) {
-            return Err(ConfigError::TooLarge { path: path.to_owned() });
-        }
-        Config::parse(&text, path.parent().unwrap_or(Path::new("")))
+        let (text, folder) = configuration::read(path)?;
+        Config::parse(&text, &folder)
     }
 
     /// Checks a configuration whose paths are relative to `folder`, and the trust and key files that it names.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use countermark_service::listener::{BindError, bind};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -47,20 +48,9 @@ pub enum ServeNamespaceError {
 /// Why the service did not start.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// Somebody listens there already.
-    #[error("{address} is taken by another process")]
-    AddressInUse {
-        /// The address.
-        address: SocketAddr,
-    },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The keys of token issuers were not read.
     #[error(transparent)]
     TokenKeys(#[from] TokenKeysError),
@@ -123,15 +113,8 @@ pub(crate) async fn serve_with(
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let refused = |source: io::Error| {
-        if source.kind() == io::ErrorKind::AddrInUse {
-            ServeError::AddressInUse { address }
-        } else {
-            ServeError::Listen { address, source }
-        }
-    };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
+    let listener = bind(address).await?;
+    let bound = listener.local_addr().map_err(|source| BindError::Refused { address, source })?;
     Ok((listener, bound))
 }
 

@@ -129,7 +129,8 @@ impl Publisher {
             cosigned = old.cosigned;
         }
         debug!(size = %head.head.size, "a witness round begins");
-        let answered = (0..self.peers.len()).map(|peer| cosigned.contains_key(&peer)).collect();
+        // Also those whose cosignature is left over are asked again: it stands in for a fresh one, no longer.
+        let answered = vec![false; self.peers.len()];
         self.round = Some(Round { head, cosigned, answered });
         for peer in 0..self.peers.len() {
             self.call(peer);

@@ -93,9 +93,9 @@ fn vendor_keys_that_cannot_count_are_refused() {
 fn a_file_that_is_missing_or_too_large_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("member.toml");
-    assert!(matches!(Config::load(&path), Err(ConfigError::Read { .. })));
+    assert!(matches!(Config::load(&path), Err(ConfigError::File(ReadError::Io { .. }))));
     std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
-    assert!(matches!(Config::load(&path), Err(ConfigError::TooLarge { .. })));
+    assert!(matches!(Config::load(&path), Err(ConfigError::File(ReadError::TooLarge { .. }))));
     std::fs::write(&path, good()).unwrap();
     assert_eq!(Config::load(&path).unwrap().attestation_file, folder.path().join("../attestation.json"));
 }

@@ -5,6 +5,7 @@ use std::fs;
 use countermark_bundle::attestation::{self, AttestationBody};
 use countermark_bundle::identity::{Digest, Name};
 use countermark_keys::{KeyFile, OpenError, Role};
+use countermark_service::listener::BindError;
 use countermark_vault::endorse::endorse;
 use countermark_vault::{Existing, KeyError, MemberError, ServeError, StoreError, init, serve};
 use countermark_vault_core::attest::AdmitError;
@@ -200,11 +201,13 @@ async fn an_address_that_cannot_be_listened_on_is_named() {
     let mut config = home.config();
     config.listen = taken.local_addr().unwrap();
     let error = serve(config, |_| panic!("it serves"), std::future::ready(())).await.unwrap_err();
-    assert!(matches!(error, ServeError::AddressInUse { address } if address == taken.local_addr().unwrap()));
+    assert!(
+        matches!(error, ServeError::Bind(BindError::AddressInUse { address }) if address == taken.local_addr().unwrap())
+    );
     let mut config = home.config();
     config.listen = "192.0.2.1:0".parse().unwrap();
     let error = serve(config, |_| panic!("it serves"), std::future::ready(())).await.unwrap_err();
-    assert!(matches!(error, ServeError::Listen { .. }), "{error:?}");
+    assert!(matches!(error, ServeError::Bind(BindError::Refused { .. })), "{error:?}");
 }
 
 #[tokio::test]

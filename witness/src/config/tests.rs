@@ -120,10 +120,10 @@ fn a_file_that_is_missing_or_too_large_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("witness.toml");
     let error = Config::load(&path).unwrap_err();
-    assert!(matches!(error, ConfigError::Read { .. }), "{error:?}");
+    assert!(matches!(error, ConfigError::File(ReadError::Io { .. })), "{error:?}");
     std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
     let error = Config::load(&path).unwrap_err();
-    assert!(matches!(error, ConfigError::TooLarge { .. }), "{error:?}");
+    assert!(matches!(error, ConfigError::File(ReadError::TooLarge { .. })), "{error:?}");
     std::fs::write(&path, HEAD).unwrap();
     let config = Config::load(&path).unwrap();
     assert_eq!(config.state, folder.path().join("../witness.sqlite"));

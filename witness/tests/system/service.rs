@@ -4,6 +4,7 @@ use std::fs;
 
 use countermark_keys::{KeyFile, Role, create_passphrase_file};
 use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use countermark_service::listener::BindError;
 use countermark_tlog::note::VerifierKey;
 use countermark_witness::{Config, InitError, KeyError, ServeError, StateError, init, serve, vkey};
 
@@ -186,7 +187,7 @@ async fn a_port_that_is_taken_is_named() {
     let mut config = home.config();
     config.listen = taken.local_addr().unwrap();
     let error = serve(config, |_| panic!("it serves"), std::future::ready(())).await.unwrap_err();
-    let ServeError::AddressInUse { address } = error else { panic!("{error:?}") };
+    let ServeError::Bind(BindError::AddressInUse { address }) = error else { panic!("{error:?}") };
     assert_eq!(address, taken.local_addr().unwrap());
 }
 
@@ -197,7 +198,7 @@ async fn an_address_of_another_machine_is_a_fault() {
     let mut config = home.config();
     config.listen = "192.0.2.1:0".parse().unwrap();
     let error = serve(config, |_| panic!("it serves"), std::future::ready(())).await.unwrap_err();
-    assert!(matches!(error, ServeError::Listen { .. }), "{error:?}");
+    assert!(matches!(error, ServeError::Bind(BindError::Refused { .. })), "{error:?}");
 }
 
 #[tokio::test]

@@ -33,23 +33,13 @@ impl TestSigner {
 pub(crate) fn ed25519_signer(seed: u8) -> TestSigner {
     let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
     let public = PublicKey::ed25519(key.verifying_key().as_bytes()).unwrap();
-    TestSigner {
-        kind: Kind::Ed25519(key),
-        public,
-    }
+    TestSigner { kind: Kind::Ed25519(key), public }
 }
 
 pub(crate) fn p384_signer(seed: u8) -> TestSigner {
     let key = p384::ecdsa::SigningKey::from_slice(&[seed; 48]).unwrap();
-    let public = PublicKey::new(
-        KeyAlgorithm::EcdsaP384,
-        key.verifying_key().to_sec1_point(false).as_bytes(),
-    )
-    .unwrap();
-    TestSigner {
-        kind: Kind::P384(key),
-        public,
-    }
+    let public = PublicKey::new(KeyAlgorithm::EcdsaP384, key.verifying_key().to_sec1_point(false).as_bytes()).unwrap();
+    TestSigner { kind: Kind::P384(key), public }
 }
 
 pub(crate) fn x25519_public(seed: u8) -> PublicKey {

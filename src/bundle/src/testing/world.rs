@@ -79,10 +79,7 @@ pub(crate) fn policy_text(log: &TestSigner, witnesses: &[TestSigner]) -> String 
         text.push_str(&format!("witness w{i} {key}\n"));
         names.push_str(&format!(" w{i}"));
     }
-    text.push_str(&format!(
-        "group quorum-of-witnesses {}{names}\nquorum quorum-of-witnesses\n",
-        witnesses.len() - 1
-    ));
+    text.push_str(&format!("group quorum-of-witnesses {}{names}\nquorum quorum-of-witnesses\n", witnesses.len() - 1));
     text
 }
 
@@ -92,10 +89,8 @@ impl World {
         let log = ed25519_signer(1);
         let witnesses: Vec<TestSigner> = (11..15).map(ed25519_signer).collect();
         let (certificate, operator) = (ed25519_signer(2), p384_signer(3));
-        let (administration, revocation) = (
-            [ed25519_signer(4), ed25519_signer(5)],
-            [ed25519_signer(6), ed25519_signer(7)],
-        );
+        let (administration, revocation) =
+            ([ed25519_signer(4), ed25519_signer(5)], [ed25519_signer(6), ed25519_signer(7)]);
         let sided = |two: &[TestSigner; 2]| SidedKeys {
             authority: vec![two[0].public().clone()],
             operator: vec![two[1].public().clone()],
@@ -103,10 +98,7 @@ impl World {
         let keys = AuthorityKeys {
             policy: policy_text(&log, &witnesses),
             certificate: vec![certificate.public().clone()],
-            operator: OperatorKeys {
-                keys: vec![operator.public().clone()],
-                threshold: 1,
-            },
+            operator: OperatorKeys { keys: vec![operator.public().clone()], threshold: 1 },
             administration: sided(&administration),
             revocation: sided(&revocation),
         };
@@ -117,10 +109,7 @@ impl World {
             successors: vec![],
             serial: 0,
             issued_at: at(NOW - 1000),
-            limits: Limits {
-                max_head_age_seconds: 86_400,
-                max_statement_lifetime_seconds: 400 * 86_400,
-            },
+            limits: Limits { max_head_age_seconds: 86_400, max_statement_lifetime_seconds: 400 * 86_400 },
             floor: TrustFloor::empty(),
             require_link: true,
             pinned_keys: None,
@@ -169,10 +158,8 @@ impl World {
     }
 
     pub(crate) fn policy_change(&self, serial: u64) -> Entry {
-        let officer = |i: usize| Officer {
-            subject: name(&format!("officer-{i}")),
-            key: self.officers[i].public().clone(),
-        };
+        let officer =
+            |i: usize| Officer { subject: name(&format!("officer-{i}")), key: self.officers[i].public().clone() };
         let mut change = PolicyChange {
             kind: POLICY_CHANGE_TYPE.to_string(),
             origin: origin(),
@@ -217,17 +204,12 @@ impl World {
     }
 
     pub(crate) fn statement(&self, epoch: u64) -> Statement {
-        let software = Software {
-            name: "vault".to_string(),
-            version: "0.1.0".to_string(),
-            sha256: Digest::of(b"executable"),
-        };
+        let software =
+            Software { name: "vault".to_string(), version: "0.1.0".to_string(), sha256: Digest::of(b"executable") };
         let fleet = Fleet {
             fleet_id: name("fleet-1"),
             status: FleetStatus::Active,
-            members: (1..=3)
-                .map(|member| self.member("fleet-1", member, software.sha256))
-                .collect(),
+            members: (1..=3).map(|member| self.member("fleet-1", member, software.sha256)).collect(),
             majority: 2,
             guess_limit: 10,
             software,
@@ -260,12 +242,7 @@ impl World {
     pub(crate) fn certificate(&self, epoch: u64, digest: Digest, timestamp_ms: u64) -> Certificate {
         let namespace = Namespace::parse("backup").unwrap();
         let epoch = Epoch::new(epoch).unwrap();
-        let message = CertificateMessage {
-            namespace: &namespace,
-            timestamp_ms,
-            epoch,
-            digest,
-        };
+        let message = CertificateMessage { namespace: &namespace, timestamp_ms, epoch, digest };
         Certificate {
             timestamp_ms,
             key_id: self.certificate.public().key_id(),
@@ -279,10 +256,7 @@ impl World {
             origin(),
             statement.to_vec(),
             self.approvals(epoch, digest),
-            Decision {
-                policy: self.policy,
-                rule: name("quorum-of-officers"),
-            },
+            Decision { policy: self.policy, rule: name("quorum-of-officers") },
             self.certificate(epoch, digest, (NOW + epoch) * 1000),
         )
     }
@@ -298,18 +272,9 @@ impl World {
         let origin = origin();
         let epoch = Epoch::new(epoch).unwrap();
         let certificate_signature = &record.certificate.signature;
-        let tuple = Countersigned {
-            origin: &origin,
-            epoch,
-            statement,
-            leaf_index,
-            certificate_signature,
-        };
+        let tuple = Countersigned { origin: &origin, epoch, statement, leaf_index, certificate_signature };
         let signature = self.operator.sign(&to_sign::countersignature(&tuple));
-        let countersignature = Countersignature {
-            key_id: self.operator.public().key_id(),
-            signature,
-        };
+        let countersignature = Countersignature { key_id: self.operator.public().key_id(), signature };
         Activation::new(origin, epoch, statement, leaf_index, renewal, vec![countersignature])
     }
 
@@ -404,11 +369,7 @@ impl World {
 
     pub(crate) fn head(&self, len: usize) -> Checkpoint {
         let edge = self.nodes(len).0;
-        Checkpoint {
-            origin: origin(),
-            size: size(len),
-            root: edge.root(),
-        }
+        Checkpoint { origin: origin(), size: size(len), root: edge.root() }
     }
 
     /// The checkpoint at a size, cosigned at a time by some of the witnesses.
@@ -421,22 +382,9 @@ impl World {
         let log = vkey(ORIGIN, SignatureType::Ed25519, &self.log);
         let mut lines = vec![NoteSignature::new(&log, &self.log.sign(text.as_bytes()))];
         for i in witnesses {
-            let key = vkey(
-                &format!("w{i}.example"),
-                SignatureType::CosignatureEd25519,
-                &self.witnesses[*i],
-            );
-            let signature = self.witnesses[*i]
-                .sign(&cosignature_message(time, &text))
-                .try_into()
-                .unwrap();
-            lines.push(
-                Cosignature {
-                    timestamp: time,
-                    signature,
-                }
-                .to_note_signature(&key),
-            );
+            let key = vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519, &self.witnesses[*i]);
+            let signature = self.witnesses[*i].sign(&cosignature_message(time, &text)).try_into().unwrap();
+            lines.push(Cosignature { timestamp: time, signature }.to_note_signature(&key));
         }
         String::from_utf8(SignedNote::new(&text, lines).unwrap().to_bytes()).unwrap()
     }
@@ -444,11 +392,7 @@ impl World {
     pub(crate) fn record(&self, i: u64, len: usize) -> Record {
         let nodes = self.nodes(len).1;
         let plan = InclusionPlan::new(index(i), size(len)).unwrap();
-        let path = plan
-            .nodes()
-            .iter()
-            .map(|node| nodes[&(node.level, node.index)])
-            .collect();
+        let path = plan.nodes().iter().map(|node| nodes[&(node.level, node.index)]).collect();
         let entry = self.entries[usize::try_from(i).unwrap()].clone();
         Record::new(index(i), entry, &plan.assemble(path).unwrap(), None)
     }
@@ -456,11 +400,7 @@ impl World {
     pub(crate) fn link(&self, from: usize, to: usize) -> ConsistencyLink {
         let nodes = self.nodes(to).1;
         let plan = ConsistencyPlan::new(size(from), size(to)).unwrap();
-        let hashes = plan
-            .nodes()
-            .iter()
-            .map(|node| nodes[&(node.level, node.index)])
-            .collect();
+        let hashes = plan.nodes().iter().map(|node| nodes[&(node.level, node.index)]).collect();
         ConsistencyLink::new(size(from), size(to), &plan.assemble(hashes).unwrap())
     }
 
@@ -475,9 +415,7 @@ impl World {
 #[test]
 fn the_world_is_made_of_valid_parts() {
     let world = World::active();
-    assert!(wire::is_sorted_unique(
-        world.statement(2).fleets.iter().map(|fleet| &fleet.fleet_id)
-    ));
+    assert!(wire::is_sorted_unique(world.statement(2).fleets.iter().map(|fleet| &fleet.fleet_id)));
     ParsedStatement::parse(&world.statement(1).write()).unwrap();
     TrustFile::parse(&world.trust.write()).unwrap();
     assert_eq!(world.entries.len(), 3);

@@ -33,10 +33,7 @@ impl<'a> Records<'a> {
     pub fn read(bundle: &'a ValidationBundle) -> Result<Self, Distrust> {
         let read = |record: &'a Record| {
             let entry = Entry::parse(&record.entry);
-            entry.map(|entry| (record, entry)).map_err(|source| Distrust::Entry {
-                index: record.index,
-                source,
-            })
+            entry.map(|entry| (record, entry)).map_err(|source| Distrust::Entry { index: record.index, source })
         };
         bundle.records.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -48,10 +45,9 @@ impl<'a> Records<'a> {
     /// What the statement says about head age, believed by nobody yet.
     pub fn stated_head_age(&self) -> Option<u64> {
         self.0.iter().find_map(|(_, entry)| match entry {
-            Entry::CertifiedStatement(certified) => certified
-                .parsed()
-                .ok()
-                .map(|parsed| parsed.statement().max_head_age_seconds),
+            Entry::CertifiedStatement(certified) => {
+                certified.parsed().ok().map(|parsed| parsed.statement().max_head_age_seconds)
+            }
             Entry::Activation(_)
             | Entry::Revocation(_)
             | Entry::Evidence(_)
@@ -64,12 +60,8 @@ impl<'a> Records<'a> {
     pub fn check_paths(&self, checkpoint: &Checkpoint) -> Result<(), Distrust> {
         for (record, _) in &self.0 {
             let leaf = leaf_hash(&record.entry);
-            verify_inclusion(leaf, record.index, checkpoint.size, checkpoint.root, &record.path()).map_err(
-                |source| Distrust::Path {
-                    index: record.index,
-                    source,
-                },
-            )?;
+            verify_inclusion(leaf, record.index, checkpoint.size, checkpoint.root, &record.path())
+                .map_err(|source| Distrust::Path { index: record.index, source })?;
         }
         Ok(())
     }
@@ -83,29 +75,18 @@ impl<'a> Records<'a> {
                 Entry::CertifiedStatement(found) if certified.is_none() => certified = Some((found, record.index)),
                 Entry::Activation(activation) => {
                     let (certified, certified_index) = certified.ok_or(Distrust::NoStatement)?;
-                    let statement = certified.parsed().map_err(|source| Distrust::Entry {
-                        index: certified_index,
-                        source: source.into(),
-                    })?;
+                    let statement = certified
+                        .parsed()
+                        .map_err(|source| Distrust::Entry { index: certified_index, source: source.into() })?;
                     let activation_index = record.index;
-                    return Ok(Chosen {
-                        statement,
-                        certified,
-                        certified_index,
-                        activation,
-                        activation_index,
-                    });
+                    return Ok(Chosen { statement, certified, certified_index, activation, activation_index });
                 }
                 Entry::CertifiedStatement(_) | Entry::Revocation(_) | Entry::Evidence(_) | Entry::PolicyChange(_) => {
                     return Err(Distrust::Unexpected { index: record.index });
                 }
             }
         }
-        Err(if certified.is_some() {
-            Distrust::NotActivated
-        } else {
-            Distrust::NoStatement
-        })
+        Err(if certified.is_some() { Distrust::NotActivated } else { Distrust::NoStatement })
     }
 
     fn tail(&self, chosen: &Chosen<'_>) -> impl Iterator<Item = &(&'a Record, Entry)> {
@@ -130,27 +111,17 @@ impl<'a> Records<'a> {
         for (record, entry) in self.tail(chosen) {
             expected = expected.saturating_add(1);
             if record.index.get() != expected {
-                return Err(Distrust::TailGap {
-                    expected,
-                    found: record.index.get(),
-                });
+                return Err(Distrust::TailGap { expected, found: record.index.get() });
             }
             if let Some(revocation) = check_tail_entry(record.index, entry, chosen, authority)? {
                 revocations.push((revocation, record.entry.as_slice()));
             }
         }
         if expected.saturating_add(1) != size.get() {
-            return Err(Distrust::TailGap {
-                expected: expected.saturating_add(1),
-                found: size.get(),
-            });
+            return Err(Distrust::TailGap { expected: expected.saturating_add(1), found: size.get() });
         }
         let len = self.tail_len(chosen);
-        if len > TAIL_MAX {
-            Err(Distrust::TailTooLong { found: len })
-        } else {
-            Ok(revocations)
-        }
+        if len > TAIL_MAX { Err(Distrust::TailTooLong { found: len }) } else { Ok(revocations) }
     }
 }
 
@@ -161,26 +132,17 @@ fn check_tail_entry<'e>(
     authority: &Authority,
 ) -> Result<Option<&'e Revocation>, Distrust> {
     let keys = authority.keys();
-    let broken = |source: RuleViolation| Distrust::TailEntry {
-        index,
-        source: alloc::boxed::Box::new(source),
-    };
+    let broken = |source: RuleViolation| Distrust::TailEntry { index, source: alloc::boxed::Box::new(source) };
     match entry {
         Entry::Activation(activation) => {
             let epoch = chosen.statement.statement().epoch;
-            return Err(Distrust::Superseded {
-                by: activation.epoch,
-                epoch,
-            });
+            return Err(Distrust::Superseded { by: activation.epoch, epoch });
         }
         Entry::CertifiedStatement(certified) => {
             let parsed = certified.parsed().map_err(|source| broken(source.into()))?;
             let (epoch, digest) = (parsed.statement().epoch, parsed.digest());
             if epoch <= chosen.statement.statement().epoch {
-                return Err(broken(RuleViolation::Epoch {
-                    expected: epoch,
-                    found: epoch,
-                }));
+                return Err(broken(RuleViolation::Epoch { expected: epoch, found: epoch }));
             }
             let namespace = crate::identity::Namespace::of_origin(authority.origin())
                 .map_err(|_| Distrust::Unexpected { index })?;
@@ -202,11 +164,7 @@ fn check_tail_entry<'e>(
         // Its own rules were checked in step 3. What is left: no key that this bundle relies on may be gone.
         Entry::AuthorityChange(_) => {
             let certificate = (&keys.certificate, chosen.certified.certificate.key_id);
-            let operator = chosen
-                .activation
-                .countersignatures
-                .iter()
-                .map(|one| (&keys.operator.keys, one.key_id));
+            let operator = chosen.activation.countersignatures.iter().map(|one| (&keys.operator.keys, one.key_id));
             let mut relied_on = operator.chain([certificate]);
             if let Some((_, key_id)) = relied_on.find(|(keys, key_id)| key::find(keys, *key_id).is_none()) {
                 return Err(Distrust::KeyRetired { key_id });
@@ -224,8 +182,6 @@ pub(super) fn check_witnessed(record: &Record, before: &Policy) -> Result<(), Di
     if proof.index != index {
         return Err(Distrust::Unwitnessed { index });
     }
-    proof
-        .verify(before, leaf_hash(&record.entry))
-        .map_err(|source| Distrust::Witnessed { index, source })?;
+    proof.verify(before, leaf_hash(&record.entry)).map_err(|source| Distrust::Witnessed { index, source })?;
     Ok(())
 }

@@ -27,11 +27,7 @@ macro_rules! refused {
     ($result:expr, $pattern:pat, $step:ident, $class:ident) => {{
         let error = $result.expect_err("must be refused");
         assert!(matches!(error, $pattern), "another refusal: {error:?}");
-        assert_eq!(
-            (error.step(), error.exit_class()),
-            (Step::$step, ExitClass::$class),
-            "{error}"
-        );
+        assert_eq!((error.step(), error.exit_class()), (Step::$step, ExitClass::$class), "{error}");
     }};
 }
 
@@ -41,10 +37,8 @@ fn a_good_bundle_passes_sixteen_steps_and_gives_a_floor() {
     let mut steps = vec![];
     let bundle = world.bundle(&[1, 2]).write();
     let floor = world.trust.initial_floor();
-    let unstored = verify_observed(&bundle, None, &world.trust, &floor, at(NOW), &mut |passed| {
-        steps.push(passed.step)
-    })
-    .unwrap();
+    let unstored =
+        verify_observed(&bundle, None, &world.trust, &floor, at(NOW), &mut |passed| steps.push(passed.step)).unwrap();
     assert_eq!(steps, &Step::ALL[..15]);
     let (floor, verified) = open(unstored);
     assert_eq!(floor.epoch, Epoch::new(1));
@@ -89,10 +83,7 @@ fn every_changed_byte_of_a_minimal_bundle_is_refused() {
                 for i in (part..good.len()).step_by(2) {
                     let mut bad = good.clone();
                     bad[i] ^= 1;
-                    assert!(
-                        verify(&bad, None, trust, floor, at(NOW)).is_err(),
-                        "byte {i} may change"
-                    );
+                    assert!(verify(&bad, None, trust, floor, at(NOW)).is_err(), "byte {i} may change");
                 }
             });
         }
@@ -110,9 +101,7 @@ fn with_a_spare_witness_only_its_own_line_may_change() {
     for (i, c) in bundle.checkpoint.char_indices() {
         let mut changed = bundle.clone();
         let other = if c == 'A' { 'B' } else { 'A' };
-        changed
-            .checkpoint
-            .replace_range(i..i + c.len_utf8(), &String::from(other));
+        changed.checkpoint.replace_range(i..i + c.len_utf8(), &String::from(other));
         if verify_now(&changed, &world.trust).is_ok() {
             assert!(i >= line_starts[1], "the log's part may not change: {i}");
             may_change += 1;
@@ -142,12 +131,7 @@ fn step_2_refuses_another_log() {
     let bundle = world.bundle(&[1, 2]);
     let mut trust = world.trust.clone();
     trust.origin = countermark_tlog::checkpoint::Origin::new("other.example/backup").unwrap();
-    refused!(
-        verify_now(&bundle, &trust),
-        Distrust::OtherOrigin { .. },
-        Origin,
-        UnknownAuthority
-    );
+    refused!(verify_now(&bundle, &trust), Distrust::OtherOrigin { .. }, Origin, UnknownAuthority);
 }
 
 /// Epoch 1 active, then the certificate key is rotated as committed to, then epoch 2 under the new key.
@@ -198,61 +182,31 @@ fn step_3_refuses_a_change_that_nobody_committed_to_or_witnessed() {
     let (world, _, bundle) = rotated();
     let mut uncommitted = world.trust.clone();
     uncommitted.successors = vec![Digest::of(b"another")];
-    refused!(
-        verify_now(&bundle, &uncommitted),
-        Distrust::AuthorityChange { .. },
-        Authority,
-        UnknownAuthority
-    );
+    refused!(verify_now(&bundle, &uncommitted), Distrust::AuthorityChange { .. }, Authority, UnknownAuthority);
 
     let mut unwitnessed = bundle.clone();
     unwitnessed.records[0].witnessed = None;
-    refused!(
-        verify_now(&unwitnessed, &world.trust),
-        Distrust::Unwitnessed { .. },
-        Authority,
-        UnknownAuthority
-    );
+    refused!(verify_now(&unwitnessed, &world.trust), Distrust::Unwitnessed { .. }, Authority, UnknownAuthority);
 
     let mut other = bundle.clone();
     let receipt = other.records[0].witnessed.as_mut().unwrap();
     *receipt = receipt.replacen("index 3", "index 2", 1);
-    refused!(
-        verify_now(&other, &world.trust),
-        Distrust::Unwitnessed { .. },
-        Authority,
-        UnknownAuthority
-    );
+    refused!(verify_now(&other, &world.trust), Distrust::Unwitnessed { .. }, Authority, UnknownAuthority);
 
     let mut none = bundle.clone();
     none.records[0].witnessed = Some(String::from("none"));
-    refused!(
-        verify_now(&none, &world.trust),
-        Distrust::WitnessedForm { .. },
-        Authority,
-        Malformed
-    );
+    refused!(verify_now(&none, &world.trust), Distrust::WitnessedForm { .. }, Authority, Malformed);
 
     let two = world.checkpoint(4, NOW, &[0, 1]);
     let mut few = bundle.clone();
     let receipt = few.records[0].witnessed.as_mut().unwrap();
     let head = receipt.split("\n\n").next().unwrap();
     *receipt = std::format!("{head}\n\n{two}");
-    refused!(
-        verify_now(&few, &world.trust),
-        Distrust::Witnessed { .. },
-        Authority,
-        Proof
-    );
+    refused!(verify_now(&few, &world.trust), Distrust::Witnessed { .. }, Authority, Proof);
 
     let mut broken = world.trust.clone();
     broken.keys.operator.threshold = 9;
-    refused!(
-        verify_now(&bundle, &broken),
-        Distrust::TrustKeys(_),
-        Authority,
-        Malformed
-    );
+    refused!(verify_now(&bundle, &broken), Distrust::TrustKeys(_), Authority, Malformed);
 }
 
 #[test]
@@ -261,24 +215,11 @@ fn step_4_refuses_a_head_that_the_log_did_not_sign() {
     let mut bundle = world.bundle(&[1, 2]);
     let mut trust = world.trust.clone();
     trust.keys.policy = policy_text(&ed25519_signer(77), &world.witnesses);
-    refused!(
-        verify_now(&bundle, &trust),
-        Distrust::UnknownLogKey,
-        LogSignature,
-        UnknownAuthority
-    );
+    refused!(verify_now(&bundle, &trust), Distrust::UnknownLogKey, LogSignature, UnknownAuthority);
     let head = world.head(3);
-    let other = Checkpoint {
-        root: countermark_tlog::hash::empty_root(),
-        ..head.clone()
-    };
+    let other = Checkpoint { root: countermark_tlog::hash::empty_root(), ..head.clone() };
     bundle.checkpoint = world.sign(&head, NOW, &[0, 1, 2]).replace(&head.text(), &other.text());
-    refused!(
-        verify_now(&bundle, &world.trust),
-        Distrust::LogSignature(_),
-        LogSignature,
-        Proof
-    );
+    refused!(verify_now(&bundle, &world.trust), Distrust::LogSignature(_), LogSignature, Proof);
 }
 
 #[test]
@@ -286,27 +227,14 @@ fn step_5_counts_witnesses() {
     let world = World::active();
     let mut bundle = world.bundle(&[1, 2]);
     bundle.checkpoint = world.checkpoint(3, NOW, &[0, 1]);
-    refused!(
-        verify_now(&bundle, &world.trust),
-        Distrust::Quorum { .. },
-        Quorum,
-        Quorum
-    );
+    refused!(verify_now(&bundle, &world.trust), Distrust::Quorum { .. }, Quorum, Quorum);
     // A cosignature moved to another time.
-    let (early, late) = (
-        world.checkpoint(3, NOW, &[0, 1, 2]),
-        world.checkpoint(3, NOW, &[0, 1, 2, 3]),
-    );
+    let (early, late) = (world.checkpoint(3, NOW, &[0, 1, 2]), world.checkpoint(3, NOW, &[0, 1, 2, 3]));
     let stolen = late.lines().last().unwrap();
     let bad = stolen.replacen("AAAAABrAN8A", "AAAAABrAN8B", 1);
     assert_ne!(stolen, bad);
     bundle.checkpoint = std::format!("{early}{bad}\n");
-    refused!(
-        verify_now(&bundle, &world.trust),
-        Distrust::Cosignature(_),
-        Quorum,
-        Proof
-    );
+    refused!(verify_now(&bundle, &world.trust), Distrust::Cosignature(_), Quorum, Proof);
 }
 
 #[test]
@@ -316,15 +244,7 @@ fn step_6_takes_the_time_of_the_quorum_not_of_the_fastest_witness() {
     let floor = world.trust.initial_floor();
     let with = |floor: &Floor, now| verify(&bytes, None, &world.trust, floor, at(now));
     assert!(with(&floor, NOW + 43_200).is_ok());
-    refused!(
-        with(&floor, NOW + 43_201),
-        Distrust::Stale {
-            limit_seconds: 43_200,
-            ..
-        },
-        HeadAge,
-        Stale
-    );
+    refused!(with(&floor, NOW + 43_201), Distrust::Stale { limit_seconds: 43_200, .. }, HeadAge, Stale);
     // A clock that was set back does not make an old head fresh.
     let mut seen = floor.clone();
     seen.head_time = Some(at(NOW + 50_000));
@@ -337,12 +257,7 @@ fn step_6_takes_the_time_of_the_quorum_not_of_the_fastest_witness() {
     let mut none = world.trust.clone();
     let quorum = none.keys.policy.rfind("quorum ").unwrap();
     none.keys.policy.replace_range(quorum.., "quorum none\n");
-    refused!(
-        verify(&bytes, None, &none, &floor, at(NOW)),
-        Distrust::NoHeadTime,
-        HeadAge,
-        Quorum
-    );
+    refused!(verify(&bytes, None, &none, &floor, at(NOW)), Distrust::NoHeadTime, HeadAge, Quorum);
 }
 
 #[test]
@@ -359,50 +274,19 @@ fn step_7_never_goes_below_the_floor_and_never_beside_it() {
         verify(bytes, link, trust, floor, at(NOW))
     };
     let link = world.link(3, 6);
-    assert!(
-        with(&old, None, &world.trust, &floor).is_ok(),
-        "the same head needs no link"
-    );
+    assert!(with(&old, None, &world.trust, &floor).is_ok(), "the same head needs no link");
     let (higher, _) = open(with(&new, Some(&link), &world.trust, &floor).unwrap());
-    refused!(
-        with(&old, None, &world.trust, &higher),
-        Distrust::Rollback { .. },
-        Floor,
-        Rollback
-    );
-    refused!(
-        with(&new, None, &world.trust, &floor),
-        Distrust::LinkMissing { .. },
-        Floor,
-        NotChecked
-    );
-    refused!(
-        with(&new, Some(&world.link(2, 6)), &world.trust, &floor),
-        Distrust::LinkSizes { .. },
-        Floor,
-        Proof
-    );
+    refused!(with(&old, None, &world.trust, &higher), Distrust::Rollback { .. }, Floor, Rollback);
+    refused!(with(&new, None, &world.trust, &floor), Distrust::LinkMissing { .. }, Floor, NotChecked);
+    refused!(with(&new, Some(&world.link(2, 6)), &world.trust, &floor), Distrust::LinkSizes { .. }, Floor, Proof);
     let mut lenient = world.trust.clone();
     lenient.require_link = false;
-    assert!(
-        with(&new, None, &lenient, &floor).is_ok(),
-        "the quorum's word is enough where the trust file says so"
-    );
+    assert!(with(&new, None, &lenient, &floor).is_ok(), "the quorum's word is enough where the trust file says so");
 
     let mut beside = floor.clone();
     beside.root = countermark_tlog::hash::empty_root();
-    refused!(
-        with(&old, None, &world.trust, &beside),
-        Distrust::Fork { .. },
-        Floor,
-        Fork
-    );
-    refused!(
-        with(&new, Some(&link), &world.trust, &beside),
-        Distrust::Link(_),
-        Floor,
-        Proof
-    );
+    refused!(with(&old, None, &world.trust, &beside), Distrust::Fork { .. }, Floor, Fork);
+    refused!(with(&new, Some(&link), &world.trust, &beside), Distrust::Link(_), Floor, Proof);
 }
 
 #[test]
@@ -412,32 +296,12 @@ fn step_8_wants_statement_and_activation_under_the_checkpoint() {
     let mut moved = good.clone();
     moved.records[0] = Record::new(index(0), moved.records[0].entry.clone(), &moved.records[0].path(), None);
     refused!(verify_now(&moved, &world.trust), Distrust::Path { .. }, Paths, Proof);
-    refused!(
-        verify_now(&world.bundle(&[2]), &world.trust),
-        Distrust::NoStatement,
-        Paths,
-        Malformed
-    );
-    refused!(
-        verify_now(&world.bundle(&[1]), &world.trust),
-        Distrust::NotActivated,
-        Paths,
-        NotActive
-    );
-    refused!(
-        verify_now(&world.bundle(&[0, 1, 2]), &world.trust),
-        Distrust::Unexpected { .. },
-        Paths,
-        Malformed
-    );
+    refused!(verify_now(&world.bundle(&[2]), &world.trust), Distrust::NoStatement, Paths, Malformed);
+    refused!(verify_now(&world.bundle(&[1]), &world.trust), Distrust::NotActivated, Paths, NotActive);
+    refused!(verify_now(&world.bundle(&[0, 1, 2]), &world.trust), Distrust::Unexpected { .. }, Paths, Malformed);
     world.certify(2);
     let certified_only = world.bundle(&[3]);
-    refused!(
-        verify_now(&certified_only, &world.trust),
-        Distrust::NotActivated,
-        Paths,
-        NotActive
-    );
+    refused!(verify_now(&certified_only, &world.trust), Distrust::NotActivated, Paths, NotActive);
 }
 
 #[test]
@@ -451,18 +315,8 @@ fn step_9_wants_every_entry_after_the_activation() {
     world.push(&second);
     assert!(verify_now(&world.bundle(&[1, 2, 3, 4, 5, 6, 7]), &world.trust).is_ok());
     let gap = |records: &[u64]| verify_now(&world.bundle(records), &world.trust);
-    refused!(
-        gap(&[1, 2, 3, 5, 6, 7]),
-        Distrust::TailGap { expected: 4, found: 5 },
-        Tail,
-        Proof
-    );
-    refused!(
-        gap(&[1, 2, 3, 4, 5, 6]),
-        Distrust::TailGap { expected: 7, found: 8 },
-        Tail,
-        Proof
-    );
+    refused!(gap(&[1, 2, 3, 5, 6, 7]), Distrust::TailGap { expected: 4, found: 5 }, Tail, Proof);
+    refused!(gap(&[1, 2, 3, 4, 5, 6]), Distrust::TailGap { expected: 7, found: 8 }, Tail, Proof);
     world.activate(1);
     refused!(
         verify_now(&world.bundle(&[1, 2, 3, 4, 5, 6, 7, 8]), &world.trust),
@@ -470,23 +324,12 @@ fn step_9_wants_every_entry_after_the_activation() {
         Tail,
         Stale
     );
-    assert!(
-        verify_now(&world.bundle(&[1, 8]), &world.trust).is_ok(),
-        "the renewal shortens the tail"
-    );
+    assert!(verify_now(&world.bundle(&[1, 8]), &world.trust).is_ok(), "the renewal shortens the tail");
     world.certify(2);
-    assert!(
-        verify_now(&world.bundle(&[1, 8, 9]), &world.trust).is_ok(),
-        "certified is not active"
-    );
+    assert!(verify_now(&world.bundle(&[1, 8, 9]), &world.trust).is_ok(), "certified is not active");
     world.activate(2);
     let superseded = world.bundle(&[1, 8, 9, 10]);
-    refused!(
-        verify_now(&superseded, &world.trust),
-        Distrust::Superseded { .. },
-        Tail,
-        Stale
-    );
+    refused!(verify_now(&superseded, &world.trust), Distrust::Superseded { .. }, Tail, Stale);
     assert!(verify_now(&world.bundle(&[9, 10]), &world.trust).is_ok());
 }
 
@@ -521,11 +364,7 @@ fn step_9_stops_at_an_entry_that_fails_its_own_check() {
         &|world| unsigned(world.revoke(Side::Operator, &[9], &[])),
         &|world| unsigned(world.evidence(Side::Operator, "x")),
         &|world| unsigned(world.policy_change(2)),
-        &|world| {
-            unsigned(Entry::CertifiedStatement(
-                world.certified(&world.statement(2).write(), 2),
-            ))
-        },
+        &|world| unsigned(Entry::CertifiedStatement(world.certified(&world.statement(2).write(), 2))),
         &|world| Entry::CertifiedStatement(world.certified(&world.statement(2).write().repeat(1), 2)),
     ];
     for case in &cases[..4] {
@@ -548,32 +387,19 @@ fn step_9_wants_a_renewal_before_the_tail_grows_long() {
         world.push(&evidence);
     }
     let records: Vec<u64> = (1..20).collect();
-    refused!(
-        verify_now(&world.bundle(&records), &world.trust),
-        Distrust::TailTooLong { found: 17 },
-        Tail,
-        Stale
-    );
+    refused!(verify_now(&world.bundle(&records), &world.trust), Distrust::TailTooLong { found: 17 }, Tail, Stale);
 }
 
 #[test]
 fn step_9_refuses_a_bundle_whose_certificate_key_was_retired() {
     let (world, change, mut bundle) = rotated();
     let receipt = bundle.records[0].witnessed.clone();
-    let mut short = World {
-        entries: world.entries[..4].to_vec(),
-        ..World::new()
-    };
+    let mut short = World { entries: world.entries[..4].to_vec(), ..World::new() };
     short.trust = world.trust.clone();
     bundle = short.bundle(&[1, 2, 3]);
     bundle.records[2].witnessed = receipt;
     assert_eq!(change.serial, 1);
-    refused!(
-        verify_now(&bundle, &world.trust),
-        Distrust::KeyRetired { .. },
-        Tail,
-        Stale
-    );
+    refused!(verify_now(&bundle, &world.trust), Distrust::KeyRetired { .. }, Tail, Stale);
 }
 
 #[test]
@@ -594,12 +420,7 @@ fn steps_10_and_11_verify_both_organisations() {
     };
     let mut world = World::new();
     other_certificate(&mut world, true);
-    refused!(
-        verify_now(&world.bundle(&[1, 2]), &world.trust),
-        Distrust::Certificate(_),
-        Certificate,
-        Proof
-    );
+    refused!(verify_now(&world.bundle(&[1, 2]), &world.trust), Distrust::Certificate(_), Certificate, Proof);
     let mut world = World::new();
     other_certificate(&mut world, false);
     let unknown = verify_now(&world.bundle(&[1, 2]), &world.trust);
@@ -674,18 +495,12 @@ fn step_13_stops_at_a_revocation_wherever_it_is_met() {
             world.push(&revocation);
             let in_tail = verify_now(&world.bundle(&[1, 2, 3]), &world.trust);
             let error = in_tail.expect_err("revoked in the tail");
-            assert_eq!(
-                (error.step(), error.exit_class()),
-                (Step::Revocation, ExitClass::Revoked)
-            );
+            assert_eq!((error.step(), error.exit_class()), (Step::Revocation, ExitClass::Revoked));
             // The same revocation, never logged, remembered by the client.
             let mut floor = world.trust.initial_floor();
             floor.revocations = vec![String::from_utf8(revocation.write()).unwrap()];
             let error = verify(&before, None, &world.trust, &floor, at(NOW)).expect_err("remembered");
-            assert!(
-                matches!(error, Distrust::EpochRevoked { .. } | Distrust::Revoked { .. }),
-                "{error}"
-            );
+            assert!(matches!(error, Distrust::EpochRevoked { .. } | Distrust::Revoked { .. }), "{error}");
             floor.revocations = vec![String::from("{}")];
             let damaged = verify(&before, None, &world.trust, &floor, at(NOW));
             refused!(damaged, Distrust::RememberedRevocation, Revocation, Malformed);
@@ -729,48 +544,25 @@ fn step_14_looks_at_windows_status_and_keys() {
             certificate_signature: &certified.certificate.signature,
         };
         let signature = world.operator.sign(&crate::to_sign::countersignature(&tuple));
-        let countersignature = crate::countersignature::Countersignature {
-            key_id: world.operator.public().key_id(),
-            signature,
-        };
+        let countersignature =
+            crate::countersignature::Countersignature { key_id: world.operator.public().key_id(), signature };
         let activation =
             crate::entry::Activation::new(origin(), Epoch::FIRST, digest, index(1), 0, vec![countersignature]);
         world.push_unchecked(Entry::Activation(activation).write());
         let mut bundle = world.bundle(&[1, 2]);
         bundle.checkpoint = world.checkpoint(3, now, &[0, 1, 2]);
-        verify(
-            &bundle.write(),
-            None,
-            &world.trust,
-            &world.trust.initial_floor(),
-            at(now),
-        )
+        verify(&bundle.write(), None, &world.trust, &world.trust.initial_floor(), at(now))
     };
     assert!(with(&|_| {}, NOW).is_ok());
-    refused!(
-        with(&|s| s.not_before = at(NOW + 1), NOW),
-        Distrust::NotYetValid { .. },
-        Validity,
-        NotActive
-    );
-    refused!(
-        with(&|_| {}, NOW + 90 * 86_400),
-        Distrust::Expired { .. },
-        Validity,
-        Stale
-    );
+    refused!(with(&|s| s.not_before = at(NOW + 1), NOW), Distrust::NotYetValid { .. }, Validity, NotActive);
+    refused!(with(&|_| {}, NOW + 90 * 86_400), Distrust::Expired { .. }, Validity, Stale);
     refused!(
         with(&|s| s.not_after = at(NOW + 401 * 86_400), NOW),
         Distrust::StatementLifetime { .. },
         Validity,
         RefusedByPolicy
     );
-    refused!(
-        with(&|s| s.fleets[0].status = FleetStatus::Next, NOW),
-        Distrust::NoServingFleet,
-        Validity,
-        NotActive
-    );
+    refused!(with(&|s| s.fleets[0].status = FleetStatus::Next, NOW), Distrust::NoServingFleet, Validity, NotActive);
     refused!(
         with(&|s| s.fleets[0].members[1].keys[0].not_before = at(NOW + 1), NOW),
         Distrust::NoUsableKey { .. },
@@ -791,10 +583,5 @@ fn step_15_uses_no_key_that_is_not_pinned() {
     trust.pinned_keys = Some(all.clone());
     assert!(verify_now(&bundle, &trust).is_ok());
     trust.pinned_keys = Some(all[1..].to_vec());
-    refused!(
-        verify_now(&bundle, &trust),
-        Distrust::NotPinned { .. },
-        PinnedKeys,
-        UnknownAuthority
-    );
+    refused!(verify_now(&bundle, &trust), Distrust::NotPinned { .. }, PinnedKeys, UnknownAuthority);
 }

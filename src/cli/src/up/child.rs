@@ -63,11 +63,8 @@ impl Program {
         if json {
             command.arg("--json");
         }
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .with_context(|| format!("cannot run `{}`", line(arguments)))?;
+        let output =
+            command.stdin(Stdio::null()).output().await.with_context(|| format!("cannot run `{}`", line(arguments)))?;
         if output.status.success() {
             return Ok(output.stdout);
         }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::child::{Child, Program};
 use super::layout::{AUTHORITY, Layout, NAMESPACE, OFFICERS};
 use crate::failure::Failure;
-use crate::verbs::status;
 use crate::present;
+use crate::verbs::status;
 
 /// How long the countersigner may take to activate a statement.
 const ACTIVATION_SECONDS: u64 = 120;
@@ -71,10 +71,8 @@ impl Report {
 
     /// Every service runs.
     pub fn started(&mut self, children: &[Child]) {
-        let names: Vec<String> = children
-            .iter()
-            .map(|child| format!("{} ({})", child.name(), child.pid().unwrap_or_default()))
-            .collect();
+        let names: Vec<String> =
+            children.iter().map(|child| format!("{} ({})", child.name(), child.pid().unwrap_or_default())).collect();
         if !self.json {
             present::done(&format!("{} processes: {}", children.len(), names.join(", ")));
         }
@@ -96,7 +94,8 @@ impl Report {
         }
         let (log, trust) = (layout.log_url(), layout.client().join("trust.json").display().to_string());
         present::headline("Addresses");
-        let mut rows = vec![("log", log.clone()), ("countersigner", format!("{}/v1/status", layout.countersigner_url()))];
+        let mut rows =
+            vec![("log", log.clone()), ("countersigner", format!("{}/v1/status", layout.countersigner_url()))];
         let witnesses: Vec<String> = (1..=4).map(|number| layout.witness_url(number)).collect();
         let members: Vec<String> = (1..=3).map(|number| format!("{}/v1/member", layout.member_url(number))).collect();
         rows.push(("witnesses", witnesses.join("  ")));
@@ -180,7 +179,11 @@ async fn attest(program: &Program, layout: &Layout, software: &str, report: &mut
     arguments.extend(["--out", &statement, "--evidence", &evidence]);
     let built = program.verb(&arguments).await?;
     let digest = built["digest"].as_str().unwrap_or_default();
-    report.step("fleet statement is built from those keys", &format!("epoch {}, {}…", built["epoch"], present::short(digest)), begun);
+    report.step(
+        "fleet statement is built from those keys",
+        &format!("epoch {}, {}…", built["epoch"], present::short(digest)),
+        begun,
+    );
     Ok(())
 }
 
@@ -212,8 +215,8 @@ async fn approve_and_submit(program: &Program, layout: &Layout, report: &mut Rep
     }
     let begun = Instant::now();
     let operator = layout.operator();
-    let [trust, key, passphrase] = ["trust.json", "token-issuer.key", "passphrase"]
-        .map(|file| operator.join(file).to_string_lossy().into_owned());
+    let [trust, key, passphrase] =
+        ["trust.json", "token-issuer.key", "passphrase"].map(|file| operator.join(file).to_string_lossy().into_owned());
     let log = layout.log_url();
     let mut arguments = vec!["submit", "--log", &log, "--trust", &trust, "--statement", &statement];
     let access = ["--token-key-file", &key, "--token-passphrase-file", &passphrase, "--issuer", "operator"];

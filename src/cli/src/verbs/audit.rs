@@ -83,7 +83,8 @@ fn show(report: &AuditReport, json: bool) -> anyhow::Result<()> {
         ("cosigned by", report.witnesses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         ("newest active epoch", report.newest_active.map_or_else(|| "none".to_string(), |epoch| epoch.to_string())),
     ]);
-    let rows: Vec<Vec<String>> = report.entries.iter().map(|(kind, count)| vec![(*kind).to_string(), count.to_string()]).collect();
+    let rows: Vec<Vec<String>> =
+        report.entries.iter().map(|(kind, count)| vec![(*kind).to_string(), count.to_string()]).collect();
     present::table(&["type", "entries"], &rows);
     let statements: Vec<Vec<String>> = report
         .statements

@@ -21,7 +21,9 @@ use crate::{documents, present};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build a statement from the members' own attested keys, and the evidence package beside it
-    #[command(after_help = "Example:\n  countermark fleet build --log http://127.0.0.1:7310 --trust trust.json --vendor-key <hex> \\\n    --member http://127.0.0.1:7316 --member http://127.0.0.1:7317 --member http://127.0.0.1:7318 \\\n    --out statement.json --evidence evidence/")]
+    #[command(
+        after_help = "Example:\n  countermark fleet build --log http://127.0.0.1:7310 --trust trust.json --vendor-key <hex> \\\n    --member http://127.0.0.1:7316 --member http://127.0.0.1:7317 --member http://127.0.0.1:7318 \\\n    --out statement.json --evidence evidence/"
+    )]
     Build(Box<Build>),
     /// Show what a statement says
     #[command(after_help = "Example:\n  countermark fleet show statement.json")]

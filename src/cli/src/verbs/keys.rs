@@ -16,7 +16,9 @@ use crate::present;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a key inside a new encrypted key file; the private key never leaves it
-    #[command(after_help = "Example:\n  countermark keys new --role officer --key-file alice.key --passphrase-file alice.passphrase")]
+    #[command(
+        after_help = "Example:\n  countermark keys new --role officer --key-file alice.key --passphrase-file alice.passphrase"
+    )]
     New(New),
     /// Show the public part of a key file
     #[command(after_help = "Example:\n  countermark keys show --key-file alice.key")]

@@ -26,7 +26,8 @@ const P384_SPKI: &str = "3076301006072a8648ce3d020106052b81040022036200";
 /// Writes `certificate.{message,signature,pem}` and `countersignature.{message,der,pem}` into a folder.
 pub fn write(folder: &Path, bundle: &[u8], trust: &TrustFile, statement: &ParsedStatement) -> anyhow::Result<()> {
     let bundle = ValidationBundle::parse(bundle)?;
-    let (certified, index, activation) = chosen(&bundle, statement).context("statement and activation of the bundle")?;
+    let (certified, index, activation) =
+        chosen(&bundle, statement).context("statement and activation of the bundle")?;
     let certificate = &certified.certificate;
     let (epoch, digest) = (statement.statement().epoch, statement.digest());
     let namespace = trust.namespace();
@@ -35,7 +36,8 @@ pub fn write(folder: &Path, bundle: &[u8], trust: &TrustFile, statement: &Parsed
     let put = |name: &str, bytes: &[u8]| documents::write(&folder.join(name), bytes);
     put("certificate.message", &message)?;
     put("certificate.signature", &certificate.signature)?;
-    let key = find(&trust.keys.certificate, certificate.key_id).context("the certificate key is not in the trust file")?;
+    let key =
+        find(&trust.keys.certificate, certificate.key_id).context("the certificate key is not in the trust file")?;
     put("certificate.pem", pem(key)?.as_bytes())?;
 
     let tuple = Countersigned {

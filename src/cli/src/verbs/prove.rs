@@ -17,10 +17,14 @@ use crate::{documents, present};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// An entry is in the log
-    #[command(after_help = "Example:\n  countermark prove inclusion --log http://127.0.0.1:7310 --trust trust.json --index 1")]
+    #[command(
+        after_help = "Example:\n  countermark prove inclusion --log http://127.0.0.1:7310 --trust trust.json --index 1"
+    )]
     Inclusion(Inclusion),
     /// A smaller tree is the beginning of a larger one
-    #[command(after_help = "Example:\n  countermark prove consistency --log http://127.0.0.1:7310 --trust trust.json --from 1")]
+    #[command(
+        after_help = "Example:\n  countermark prove consistency --log http://127.0.0.1:7310 --trust trust.json --from 1"
+    )]
     Consistency(Consistency),
 }
 
@@ -119,8 +123,7 @@ async fn consistency(arguments: &Consistency, json: bool) -> anyhow::Result<()> 
     let from_root = from_root.transpose().class(ExitClass::Usage)?;
     let to = arguments.to.map(size).transpose()?;
     let log = reader(&arguments.log, &trust)?;
-    let proven =
-        prove_consistency(&log, &trust, size(arguments.from)?, from_root, to).await.map_err(classed)?;
+    let proven = prove_consistency(&log, &trust, size(arguments.from)?, from_root, to).await.map_err(classed)?;
     let hashes: Vec<String> = proven.proof.hashes().iter().map(Hash::to_base64).collect();
     let (from_root, to_root) = (proven.from_root.0.to_base64(), proven.to_root.0.to_base64());
     if json {

@@ -6,22 +6,8 @@ use crate::failure::ChildFailure;
 
 /// Keeps a service's own exit code.
 fn with_code<E: std::error::Error + Send + Sync + 'static>(error: E, code: u8) -> anyhow::Error {
-    let message = chain(&error);
+    let message = countermark_service::lifecycle::with_causes(&error);
     anyhow::Error::new(error).context(ChildFailure { code, message })
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// `countermark log …`

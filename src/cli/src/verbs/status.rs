@@ -51,7 +51,8 @@ pub async fn run(arguments: Arguments, json: bool) -> anyhow::Result<()> {
             match value {
                 Value::Array(list) if list.iter().all(Value::is_object) => tables.push((name, list)),
                 Value::Object(inner) => {
-                    let parts: Vec<String> = inner.iter().map(|(key, value)| format!("{key} {}", text(value))).collect();
+                    let parts: Vec<String> =
+                        inner.iter().map(|(key, value)| format!("{key} {}", text(value))).collect();
                     rows.push((name.as_str(), parts.join(", ")));
                 }
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {

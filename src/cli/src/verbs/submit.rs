@@ -87,7 +87,8 @@ pub async fn run(arguments: Box<Arguments>, json: bool) -> anyhow::Result<()> {
         (None, None) => return Err(Failure::usage("either --token-file or --token-key-file").into()),
     };
     let answer = post(&arguments, &trust, request, &token).await?;
-    let witnesses = if arguments.wait == Wait::Published { verify_receipt(&arguments.log, &trust, &answer).await? } else { vec![] };
+    let witnesses =
+        if arguments.wait == Wait::Published { verify_receipt(&arguments.log, &trust, &answer).await? } else { vec![] };
     if json {
         let mut answer = answer;
         answer["receipt_verified"] = (!witnesses.is_empty()).into();

@@ -17,10 +17,14 @@ use crate::{documents, present};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make an access token
-    #[command(after_help = "Example:\n  countermark token new --key-file issuer.key --passphrase-file issuer.passphrase --issuer operator \\\n    --subject release --audience log.example --namespace backup --scope statements")]
+    #[command(
+        after_help = "Example:\n  countermark token new --key-file issuer.key --passphrase-file issuer.passphrase --issuer operator \\\n    --subject release --audience log.example --namespace backup --scope statements"
+    )]
     New(New),
     /// Write the key set file by which a log knows token issuers
-    #[command(after_help = "Example:\n  countermark token keyset --issuer operator --public-key <hex> --out token-keys.json")]
+    #[command(
+        after_help = "Example:\n  countermark token keyset --issuer operator --public-key <hex> --out token-keys.json"
+    )]
     Keyset(Keyset),
 }
 
@@ -81,7 +85,8 @@ pub fn run(command: Command, json: bool) -> anyhow::Result<()> {
             let namespaces = arguments.namespace.iter().map(|name| Namespace::parse(name));
             let namespaces = namespaces.collect::<Result<Vec<_>, _>>().class(ExitClass::Usage)?;
             let scopes = arguments.scope.iter().map(|word| {
-                Scope::parse(word).ok_or_else(|| Failure::usage(format!("{word:?} is no scope; one of statements, entries")))
+                Scope::parse(word)
+                    .ok_or_else(|| Failure::usage(format!("{word:?} is no scope; one of statements, entries")))
             });
             let scopes = scopes.collect::<Result<Vec<_>, _>>()?;
             let token = new(&arguments.parties, &namespaces, &scopes, arguments.ttl_seconds)?;

@@ -17,7 +17,9 @@ use crate::{documents, present};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build a trust file from a witness policy and the public keys of both organisations
-    #[command(after_help = "Example:\n  countermark trust new --origin log.example/backup --policy witnesses.policy \\\n    --certificate-key <hex> --operator-key <hex> \\\n    --authority-administration-key <hex> --operator-administration-key <hex> \\\n    --authority-revocation-key <hex> --operator-revocation-key <hex> --out trust.json")]
+    #[command(
+        after_help = "Example:\n  countermark trust new --origin log.example/backup --policy witnesses.policy \\\n    --certificate-key <hex> --operator-key <hex> \\\n    --authority-administration-key <hex> --operator-administration-key <hex> \\\n    --authority-revocation-key <hex> --operator-revocation-key <hex> --out trust.json"
+    )]
     New(Box<New>),
     /// Show what a trust file pins
     #[command(after_help = "Example:\n  countermark trust show trust.json")]
@@ -102,7 +104,8 @@ fn keys(algorithm: KeyAlgorithm, hexes: &[String]) -> anyhow::Result<Vec<PublicK
 }
 
 fn digests(hexes: &[String]) -> anyhow::Result<Vec<Digest>> {
-    let read = |text: &String| Digest::from_hex(text).ok_or_else(|| Failure::usage(format!("{text} is no SHA-256 in hex")));
+    let read =
+        |text: &String| Digest::from_hex(text).ok_or_else(|| Failure::usage(format!("{text} is no SHA-256 in hex")));
     let mut digests = hexes.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     digests.sort();
     Ok(digests)

@@ -23,10 +23,14 @@ use crate::{documents, present};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Verify a validation bundle, step by step
-    #[command(after_help = "Examples:\n  countermark verify bundle --trust trust.json --bundle backup.bundle.json --floor floor.json\n  countermark verify bundle --trust trust.json --log http://127.0.0.1:7310 --floor floor.json")]
+    #[command(
+        after_help = "Examples:\n  countermark verify bundle --trust trust.json --bundle backup.bundle.json --floor floor.json\n  countermark verify bundle --trust trust.json --log http://127.0.0.1:7310 --floor floor.json"
+    )]
     Bundle(Box<Bundle>),
     /// Verify a receipt: an entry is in the log, under a head that a quorum cosigned
-    #[command(after_help = "Example:\n  countermark verify receipt --trust trust.json --receipt 1.tlog-proof --entry entry.json")]
+    #[command(
+        after_help = "Example:\n  countermark verify receipt --trust trust.json --receipt 1.tlog-proof --entry entry.json"
+    )]
     Receipt(Receipt),
 }
 
@@ -119,11 +123,7 @@ async fn bundle(arguments: &Bundle, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn verify(
-    arguments: &Bundle,
-    trust: &TrustFile,
-    passed: &mut Vec<Passed>,
-) -> anyhow::Result<VerifiedBundle> {
+async fn verify(arguments: &Bundle, trust: &TrustFile, passed: &mut Vec<Passed>) -> anyhow::Result<VerifiedBundle> {
     let now = documents::now()?;
     let mut observe = |step| passed.push(step);
     if let (Some(log), Some(floor)) = (&arguments.log, &arguments.floor) {

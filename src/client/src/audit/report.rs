@@ -413,7 +413,7 @@ fn shown_index<S: Serializer>(index: &LeafIndex, serializer: S) -> Result<S::Ok,
     serializer.serialize_u64(index.get())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `serialize_with` hands over a reference")]
+#[expect(clippy::ref_option, reason = "serde's `serialize_with` hands over a reference")]
 fn shown_optional_index<S: Serializer>(index: &Option<LeafIndex>, serializer: S) -> Result<S::Ok, S::Error> {
     index.map(LeafIndex::get).serialize(serializer)
 }

@@ -35,7 +35,7 @@ struct Level {
 impl TileBuilder {
     /// Takes a node that an entry completed; those between the tiles' levels are passed over.
     pub fn add(&mut self, node: NodeCoord, hash: Hash) {
-        if node.level % TILE_HEIGHT != 0 {
+        if !node.level.is_multiple_of(TILE_HEIGHT) {
             return;
         }
         let level = node.level / TILE_HEIGHT;

@@ -67,8 +67,8 @@ impl Problem {
     }
 }
 
-fn said(problem: &Option<Box<Problem>>) -> String {
-    problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default()
+fn said(problem: Option<&Problem>) -> String {
+    problem.map(|problem| format!(": {problem}")).unwrap_or_default()
 }
 
 impl std::fmt::Display for Problem {
@@ -95,7 +95,7 @@ pub enum FetchError {
         place: Place,
     },
     /// The service says that it cannot answer now: 5xx or 429.
-    #[error("{place} cannot answer now, status {status}{}", said(problem))]
+    #[error("{place} cannot answer now, status {status}{}", said(problem.as_deref()))]
     Unavailable {
         /// Where.
         place: Place,
@@ -105,7 +105,7 @@ pub enum FetchError {
         problem: Option<Box<Problem>>,
     },
     /// There is no such thing.
-    #[error("{place} does not exist{}", said(problem))]
+    #[error("{place} does not exist{}", said(problem.as_deref()))]
     NotFound {
         /// Where.
         place: Place,
@@ -121,7 +121,7 @@ pub enum FetchError {
         status: u16,
     },
     /// The service refuses.
-    #[error("{place} refuses with status {status}{}", said(problem))]
+    #[error("{place} refuses with status {status}{}", said(problem.as_deref()))]
     Refused {
         /// Where.
         place: Place,

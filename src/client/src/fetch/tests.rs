@@ -201,6 +201,17 @@ async fn tiles_are_fetched_a_few_at_a_time_and_the_first_failure_ends_it() {
     assert_eq!(name(&fetch_tiles(&source, tiles).await.unwrap_err()), "unavailable");
 }
 
+#[tokio::test]
+async fn a_panic_goes_on_and_a_shutdown_has_its_name() {
+    let endless = tokio::spawn(std::future::pending::<()>());
+    endless.abort();
+    let error = resumed(endless.await).unwrap_err();
+    assert_eq!((name(&error), error.exit_class()), ("stopped", ExitClass::OurFault));
+    let panicked = tokio::spawn(async { panic!("a defect") }).await;
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| resumed::<()>(panicked)));
+    assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"a defect"));
+}
+
 #[test]
 fn an_address_is_http_or_a_folder() {
     let parse = |address: &str| Location::parse(address, &namespace(), Timeouts::default());

@@ -136,6 +136,14 @@ fn a_write_that_cannot_succeed_leaves_the_old_floor() {
 }
 
 #[test]
+fn a_lock_that_cannot_be_taken_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("floor.json.lock")).unwrap();
+    let file = FloorFile::new(&folder.path().join("floor.json"));
+    assert!(matches!(file.lock().unwrap_err(), FloorStoreError::Io { action: "lock", .. }));
+}
+
+#[test]
 fn a_second_holder_waits_and_then_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("floor.json");

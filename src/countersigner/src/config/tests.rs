@@ -67,9 +67,9 @@ fn what_is_unknown_missing_or_malformed_is_refused() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("countersigner.toml");
-    assert!(matches!(Config::load(&path), Err(ConfigError::Read { .. })));
+    assert!(matches!(Config::load(&path), Err(ConfigError::File(ReadError::Io { .. }))));
     std::fs::write(&path, "").unwrap();
     assert!(matches!(Config::load(&path), Err(ConfigError::Malformed { .. })));
     std::fs::write(&path, " ".repeat(70_000)).unwrap();
-    assert!(matches!(Config::load(&path), Err(ConfigError::TooLarge { .. })));
+    assert!(matches!(Config::load(&path), Err(ConfigError::File(ReadError::TooLarge { .. }))));
 }

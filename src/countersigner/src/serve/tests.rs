@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::ports::{Clock, LogReader, LogSubmitter, SubmitError, UntrustedAnswer};
 use crate::testing::*;
+use tokio::net::TcpListener;
 
 type Files = (StatusCode, Vec<u8>);
 
@@ -203,7 +204,7 @@ async fn whatever_is_missing_or_wrong_is_refused_before_the_page_is_up() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let busy = Config { listen: taken.local_addr().unwrap(), ..deployment.config.clone() };
     let error = serve(busy, |_| panic!("it is ready"), std::future::pending()).await.unwrap_err();
-    assert!(matches!(error, ServeError::Listen { .. }));
+    assert!(matches!(error, ServeError::Bind(BindError::AddressInUse { .. })));
 
     let mut later = TrustFile::parse(&std::fs::read(&deployment.config.trust).unwrap()).unwrap();
     later.serial = 1;

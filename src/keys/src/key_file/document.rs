@@ -41,31 +41,19 @@ impl UntrustedKeyFile {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Damage> {
         let fields: Fields = serde_json::from_slice(bytes).map_err(|_no_json| Damage::Malformed)?;
         let role: Role = fields.role.parse().map_err(|_unknown| Damage::Malformed)?;
-        let algorithm: Algorithm = fields
-            .algorithm
-            .parse()
-            .map_err(|_unknown| Damage::Malformed)?;
+        let algorithm: Algorithm = fields.algorithm.parse().map_err(|_unknown| Damage::Malformed)?;
         if algorithm != role.algorithm() {
-            return Err(Damage::Algorithm {
-                role,
-                found: algorithm,
-            });
+            return Err(Damage::Algorithm { role, found: algorithm });
         }
         let public_key = hex::decode(&fields.public_key).map_err(|_no_hex| Damage::Malformed)?;
         if public_key.len() != algorithm.public_key_bytes() {
             return Err(Damage::Malformed);
         }
-        let sealed = BASE64_STANDARD
-            .decode(&fields.sealed)
-            .map_err(|_no_base64| Damage::Malformed)?;
+        let sealed = BASE64_STANDARD.decode(&fields.sealed).map_err(|_no_base64| Damage::Malformed)?;
         if fields.sealed_sha256 != sha256_hex(&sealed) {
             return Err(Damage::Checksum);
         }
-        let document = Self {
-            role,
-            public_key,
-            sealed,
-        };
+        let document = Self { role, public_key, sealed };
         // One encoding: this settles the type, upper-case hex, white space, and the order of the fields.
         if document.encode() != bytes {
             return Err(Damage::Malformed);
@@ -125,12 +113,8 @@ pub(super) fn write_secret(role: Role, key: &PrivateKey) -> Zeroizing<String> {
 
 /// Reads the document that was sealed: the role it was sealed for, and the key.
 pub(super) fn parse_secret(plaintext: &[u8]) -> Result<(Role, PrivateKey), Damage> {
-    let fields: SealedFields<'_> =
-        serde_json::from_slice(plaintext).map_err(|_no_json| Damage::SealedContent)?;
-    let role: Role = fields
-        .role
-        .parse()
-        .map_err(|_unknown| Damage::SealedContent)?;
+    let fields: SealedFields<'_> = serde_json::from_slice(plaintext).map_err(|_no_json| Damage::SealedContent)?;
+    let role: Role = fields.role.parse().map_err(|_unknown| Damage::SealedContent)?;
     if fields.kind != PRIVATE_KEY_TYPE || fields.algorithm != role.algorithm().as_str() {
         return Err(Damage::SealedContent);
     }

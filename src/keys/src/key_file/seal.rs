@@ -46,27 +46,20 @@ pub(super) fn seal_with(plaintext: &[u8], passphrase: Passphrase, work_factor: u
         .expect("one scrypt recipient is a valid set")
         .wrap_output(&mut sealed)
         .expect("a Vec takes every write");
-    writer
-        .write_all(plaintext)
-        .expect("a Vec takes every write");
+    writer.write_all(plaintext).expect("a Vec takes every write");
     writer.finish().expect("a Vec takes every write");
     sealed
 }
 
 /// Decrypts what [`seal`] made.
-pub(super) fn unseal(
-    sealed: &[u8],
-    passphrase: Passphrase,
-) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+pub(super) fn unseal(sealed: &[u8], passphrase: Passphrase) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
     let decryptor = Decryptor::new_buffered(sealed).map_err(|_broken| UnsealError::Broken)?;
     if !decryptor.is_scrypt() {
         return Err(UnsealError::Broken);
     }
     let mut identity = Identity::new(passphrase.into_age());
     identity.set_max_work_factor(WORK_FACTOR_MAX);
-    let reader = decryptor
-        .decrypt(iter::once::<&dyn age::Identity>(&identity))
-        .map_err(|error| refused(&error))?;
+    let reader = decryptor.decrypt(iter::once::<&dyn age::Identity>(&identity)).map_err(|error| refused(&error))?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(PLAINTEXT_BYTES_MAX));
     // More than the limit is cut off here and then fails to parse.
     reader
@@ -79,9 +72,7 @@ pub(super) fn unseal(
 fn refused(error: &DecryptError) -> UnsealError {
     match error {
         DecryptError::DecryptionFailed => UnsealError::WrongPassphrase,
-        DecryptError::ExcessiveWork { required, .. } => {
-            UnsealError::WorkFactorTooLarge { found: *required }
-        }
+        DecryptError::ExcessiveWork { required, .. } => UnsealError::WorkFactorTooLarge { found: *required },
         // Not our enum, and open to new variants: whatever else age finds wrong, the file is not one it made for us.
         _ => UnsealError::Broken,
     }

@@ -13,9 +13,7 @@ struct Desk {
 
 impl Desk {
     fn empty() -> Self {
-        let desk = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let desk = Self { folder: tempfile::tempdir().unwrap() };
         create_passphrase_file(&desk.passphrase()).unwrap();
         desk
     }
@@ -87,16 +85,12 @@ fn a_key_of_every_role_comes_back_as_it_was_made() {
                 let signer = desk.open(role).unwrap();
                 assert_eq!((signer.role(), signer.algorithm()), (role, made.algorithm));
                 let signature = signer.sign(b"message").unwrap();
-                assert_eq!(
-                    signature,
-                    desk.open(role).unwrap().sign(b"message").unwrap()
-                );
+                assert_eq!(signature, desk.open(role).unwrap().sign(b"message").unwrap());
                 signer.public_key().to_vec()
             }
-            Algorithm::X25519 => KeyFile::open_agreement(&desk.key(), role, &desk.passphrase())
-                .unwrap()
-                .public_key()
-                .to_vec(),
+            Algorithm::X25519 => {
+                KeyFile::open_agreement(&desk.key(), role, &desk.passphrase()).unwrap().public_key().to_vec()
+            }
         };
         assert_eq!(hex::encode(public_key), made.public_key, "{role}");
     }
@@ -120,18 +114,10 @@ fn a_key_opens_only_under_its_own_role() {
 fn a_key_is_not_opened_for_what_its_algorithm_cannot_do() {
     let desk = Desk::with_key(Role::VaultSession);
     let refused = desk.open(Role::VaultSession).unwrap_err();
-    assert!(matches!(
-        refused,
-        OpenError::CannotSign {
-            role: Role::VaultSession
-        }
-    ));
+    assert!(matches!(refused, OpenError::CannotSign { role: Role::VaultSession }));
     let desk = Desk::with_key(Role::Log);
     let refused = KeyFile::open_agreement(&desk.key(), Role::Log, &desk.passphrase()).unwrap_err();
-    assert!(matches!(
-        refused,
-        OpenError::CannotAgree { role: Role::Log }
-    ));
+    assert!(matches!(refused, OpenError::CannotAgree { role: Role::Log }));
 }
 
 #[test]
@@ -159,16 +145,9 @@ fn a_passphrase_file_that_others_may_touch_is_refused_for_opening_and_for_creati
         set_mode(&desk.passphrase(), bad);
         let expect = |source: &PassphraseError| matches!(source, PassphraseError::File(FileError::Permissions { mode }) if *mode == bad);
         let opened = desk.open(Role::Log).unwrap_err();
-        assert!(
-            matches!(&opened, OpenError::Passphrase { source, .. } if expect(source)),
-            "{opened:?}"
-        );
-        let created =
-            KeyFile::create(&desk.at("other.json"), Role::Log, &desk.passphrase()).unwrap_err();
-        assert!(
-            matches!(&created, CreateError::Passphrase { source, .. } if expect(source)),
-            "{created:?}"
-        );
+        assert!(matches!(&opened, OpenError::Passphrase { source, .. } if expect(source)), "{opened:?}");
+        let created = KeyFile::create(&desk.at("other.json"), Role::Log, &desk.passphrase()).unwrap_err();
+        assert!(matches!(&created, CreateError::Passphrase { source, .. } if expect(source)), "{created:?}");
     }
 }
 
@@ -180,34 +159,13 @@ fn links_and_folders_are_refused_in_place_of_either_file() {
     symlink(&key, &key_link).unwrap();
     symlink(&passphrase, &passphrase_link).unwrap();
     let open = |key, passphrase| KeyFile::open_signer(key, Role::Log, passphrase).unwrap_err();
-    assert!(matches!(
-        open(&key_link, &passphrase),
-        OpenError::File {
-            source: FileError::Symlink,
-            ..
-        }
-    ));
+    assert!(matches!(open(&key_link, &passphrase), OpenError::File { source: FileError::Symlink, .. }));
     assert!(matches!(
         open(&key, &passphrase_link),
-        OpenError::Passphrase {
-            source: PassphraseError::File(FileError::Symlink),
-            ..
-        }
+        OpenError::Passphrase { source: PassphraseError::File(FileError::Symlink), .. }
     ));
-    assert!(matches!(
-        open(desk.folder.path(), &passphrase),
-        OpenError::File {
-            source: FileError::NotRegular,
-            ..
-        }
-    ));
-    assert!(matches!(
-        open(&desk.at("missing"), &passphrase),
-        OpenError::File {
-            source: FileError::NotFound,
-            ..
-        }
-    ));
+    assert!(matches!(open(desk.folder.path(), &passphrase), OpenError::File { source: FileError::NotRegular, .. }));
+    assert!(matches!(open(&desk.at("missing"), &passphrase), OpenError::File { source: FileError::NotFound, .. }));
 }
 
 #[test]
@@ -225,10 +183,7 @@ fn a_changed_role_is_refused_though_it_is_the_expected_one() {
     let mut document = desk.document();
     document.role = Role::Certificate;
     desk.replace_key(&document.encode());
-    let expect = Damage::Role {
-        clear: Role::Certificate,
-        sealed: Role::Log,
-    };
+    let expect = Damage::Role { clear: Role::Certificate, sealed: Role::Log };
     assert_eq!(desk.damage(Role::Certificate), expect);
 }
 
@@ -237,10 +192,7 @@ fn a_changed_algorithm_is_refused() {
     let desk = Desk::with_key(Role::Log);
     let text = fs::read_to_string(desk.key()).unwrap();
     desk.replace_key(text.replace("ed25519", "x25519").as_bytes());
-    let expect = Damage::Algorithm {
-        role: Role::Log,
-        found: Algorithm::X25519,
-    };
+    let expect = Damage::Algorithm { role: Role::Log, found: Algorithm::X25519 };
     assert_eq!(desk.damage(Role::Log), expect);
 }
 
@@ -284,10 +236,7 @@ fn every_changed_byte_of_the_seal_is_refused_by_the_seal_itself() {
         // No checksum stands before it here: what refuses is the encryption.
         let passphrase = Passphrase::read(&desk.passphrase()).unwrap();
         let refused = seal::unseal(&changed.sealed, passphrase).unwrap_err();
-        assert!(
-            matches!(refused, UnsealError::Broken | UnsealError::WrongPassphrase),
-            "byte {index}: {refused:?}"
-        );
+        assert!(matches!(refused, UnsealError::Broken | UnsealError::WrongPassphrase), "byte {index}: {refused:?}");
     }
 }
 
@@ -323,9 +272,8 @@ fn an_age_file_that_is_not_under_a_passphrase_is_refused() {
 fn a_seal_over_anything_but_a_private_key_is_refused() {
     let desk = Desk::with_key(Role::Log);
     let secret = "ab".repeat(32);
-    let good = format!(
-        r#"{{"type":"countermark/private-key/v1","role":"log","algorithm":"ed25519","secret":"{secret}"}}"#
-    );
+    let good =
+        format!(r#"{{"type":"countermark/private-key/v1","role":"log","algorithm":"ed25519","secret":"{secret}"}}"#);
     let bad = [
         String::new(),
         "{}".into(),
@@ -342,11 +290,7 @@ fn a_seal_over_anything_but_a_private_key_is_refused() {
     ];
     for (index, plaintext) in bad.iter().enumerate() {
         desk.reseal(plaintext, 1);
-        assert_eq!(
-            desk.damage(Role::Log),
-            Damage::SealedContent,
-            "case {index}"
-        );
+        assert_eq!(desk.damage(Role::Log), Damage::SealedContent, "case {index}");
     }
     desk.reseal(&good, 1);
     assert_eq!(desk.damage(Role::Log), Damage::PublicKey);
@@ -359,14 +303,7 @@ fn a_file_that_asks_for_too_much_work_is_refused_before_the_work() {
     assert_eq!(desk.damage(Role::Log), Damage::SealedContent);
     desk.reseal("{}", seal::WORK_FACTOR_MAX + 1);
     let refused = desk.open(Role::Log).unwrap_err();
-    assert!(matches!(
-        refused,
-        OpenError::WorkFactorTooLarge {
-            found: 17,
-            max: 16,
-            ..
-        }
-    ));
+    assert!(matches!(refused, OpenError::WorkFactorTooLarge { found: 17, max: 16, .. }));
 }
 
 #[test]
@@ -395,20 +332,11 @@ fn a_document_in_another_encoding_is_refused() {
         assert_eq!(desk.damage(Role::Log), Damage::Malformed, "{other}");
         assert!(matches!(
             KeyFile::public(&desk.key()),
-            Err(ReadPublicError::Damaged {
-                source: Damage::Malformed,
-                ..
-            })
+            Err(ReadPublicError::Damaged { source: Damage::Malformed, .. })
         ));
     }
     desk.replace_key(&vec![b' '; BYTES_MAX + 1]);
-    assert!(matches!(
-        desk.open(Role::Log),
-        Err(OpenError::File {
-            source: FileError::TooLarge { .. },
-            ..
-        })
-    ));
+    assert!(matches!(desk.open(Role::Log), Err(OpenError::File { source: FileError::TooLarge { .. }, .. })));
 }
 
 #[test]
@@ -424,13 +352,8 @@ fn a_key_file_is_never_overwritten() {
 fn of_many_creators_at_once_exactly_one_wins_and_its_key_is_the_file() {
     let desk = Desk::empty();
     let outcomes: Vec<_> = thread::scope(|scope| {
-        let creators: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| desk.create(Role::Log)))
-            .collect();
-        creators
-            .into_iter()
-            .map(|creator| creator.join().unwrap())
-            .collect()
+        let creators: Vec<_> = (0..8).map(|_| scope.spawn(|| desk.create(Role::Log))).collect();
+        creators.into_iter().map(|creator| creator.join().unwrap()).collect()
     });
     let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!((won.len(), lost.len()), (1, 7));
@@ -449,13 +372,7 @@ fn without_a_folder_or_randomness_no_key_file_is_made() {
     let missing = KeyFile::create(&desk.at("missing/key"), Role::Log, &desk.passphrase());
     assert!(matches!(missing, Err(CreateError::Write { .. })));
     let refused = create_from(&desk.key(), Role::Log, &desk.passphrase(), &mut Empty);
-    assert!(matches!(
-        refused,
-        Err(CreateError::Randomness {
-            role: Role::Log,
-            source: RandomnessError::Unavailable
-        })
-    ));
+    assert!(matches!(refused, Err(CreateError::Randomness { role: Role::Log, source: RandomnessError::Unavailable })));
     assert!(!desk.key().exists());
 }
 
@@ -468,8 +385,5 @@ fn a_file_written_once_opens_for_ever() {
     owner_only_file::create(&desk.key(), example.as_bytes()).unwrap();
     let signer = desk.open(Role::Log).unwrap();
     // The key is that of RFC 8032 §7.1, test 2.
-    assert_eq!(
-        hex::encode(signer.public_key()),
-        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
-    );
+    assert_eq!(hex::encode(signer.public_key()), "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
 }

@@ -12,9 +12,7 @@ fn generate(algorithm: Algorithm) -> PrivateKey {
 }
 
 fn signer(algorithm: Algorithm) -> Box<dyn Signer> {
-    let role = Role::ALL
-        .into_iter()
-        .find(|role| role.algorithm() == algorithm);
+    let role = Role::ALL.into_iter().find(|role| role.algorithm() == algorithm);
     generate(algorithm).into_signer(role.unwrap()).unwrap()
 }
 
@@ -111,11 +109,7 @@ fn a_peer_of_low_order_is_refused() {
     let ours = generate(Algorithm::X25519).into_agreement().unwrap();
     let one = std::array::from_fn(|index| u8::from(index == 0));
     let mut order_eight = [0; 32];
-    hex::decode_to_slice(
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        &mut order_eight,
-    )
-    .unwrap();
+    hex::decode_to_slice("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800", &mut order_eight).unwrap();
     for peer in [[0; 32], one, order_eight] {
         let refused = ours.diffie_hellman(&peer).unwrap_err();
         assert_eq!(refused, AgreementError::NonContributory, "{peer:02x?}");
@@ -137,10 +131,7 @@ fn a_secret_that_is_no_key_is_refused() {
         (Algorithm::Ed25519, &upper),
         (Algorithm::X25519, "xy"),
     ] {
-        assert!(
-            PrivateKey::from_hex(algorithm, secret).is_none(),
-            "{algorithm} {secret}"
-        );
+        assert!(PrivateKey::from_hex(algorithm, secret).is_none(), "{algorithm} {secret}");
     }
 }
 
@@ -155,13 +146,7 @@ fn no_key_is_made_without_randomness() {
 #[test]
 fn a_key_does_only_what_its_algorithm_is_for() {
     let signs = [Algorithm::Ed25519, Algorithm::EcdsaP384];
-    assert!(
-        signs
-            .map(generate)
-            .map(PrivateKey::into_agreement)
-            .iter()
-            .all(Option::is_none)
-    );
+    assert!(signs.map(generate).map(PrivateKey::into_agreement).iter().all(Option::is_none));
     assert!(generate(Algorithm::X25519).into_signer(Role::Log).is_none());
 }
 

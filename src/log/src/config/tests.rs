@@ -54,11 +54,11 @@ fn a_whole_configuration_is_read_and_its_defaults_follow_from_the_trust_file() {
 fn a_file_that_is_not_a_configuration_is_refused() {
     let house = House::new(&["backup"]);
     let path = house.path("log.toml");
-    assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::Read { .. }));
+    assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::File(ReadError::Io { .. })));
     fs::write(&path, &house.text).unwrap();
     assert_eq!(Config::load(&path).unwrap().register_folder, house.path("register"));
     fs::write(&path, " ".repeat(1 << 20) + "x").unwrap();
-    assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::TooLarge { .. }));
+    assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::File(ReadError::TooLarge { .. })));
     for (from, to) in [
         ("authority =", "autority ="),
         ("listen = \"127.0.0.1:0\"\n", ""),
@@ -146,7 +146,7 @@ fn the_trust_file_must_be_of_this_log_and_of_its_beginning() {
 fn a_quorum_that_stands_no_faulty_witness_is_refused_unless_told() {
     let house = House::new(&["backup"]);
     house.change_trust("backup", |trust| {
-        trust.keys.policy = trust.keys.policy.replace("group three 3 w0 w1 w2 w3", "group three 2 w0 w1 w2")
+        trust.keys.policy = trust.keys.policy.replace("group three 3 w0 w1 w2 w3", "group three 2 w0 w1 w2");
     });
     let error = namespace_refused(&house, "2000", "2001");
     let too_few = |error: &NamespaceConfigError| {
@@ -163,7 +163,7 @@ fn every_witness_has_a_url_that_can_be_asked() {
     for url in ["", " ftp://w0.example", " w0.example", " http://", " http://w0.example/?a=b"] {
         let house = House::new(&["backup"]);
         house.change_trust("backup", |trust| {
-            trust.keys.policy = trust.keys.policy.replacen(" http://w0.example/", url, 1)
+            trust.keys.policy = trust.keys.policy.replacen(" http://w0.example/", url, 1);
         });
         let error = namespace_refused(&house, "2000", "2001");
         assert!(matches!(error, NamespaceConfigError::WitnessUrl { .. }), "{url:?}: {error}");

@@ -5,7 +5,6 @@ use countermark_tlog::hash::leaf_hash;
 use countermark_tlog::proof::verify_inclusion;
 
 use super::*;
-use crate::ports::Store as _;
 use crate::sequencer::{NamespaceHandle, WaitLevel};
 use crate::stage::{NewEntry, stage};
 use crate::store::memory::MemoryStore;
@@ -95,7 +94,7 @@ async fn a_full_tile_is_read_from_the_store_once() {
     handle.shutdown().await;
     let faults = Arc::new(Faults::default());
     let (handle, _) = crate::sequencer::start(world.settings(), faulty(world.ports(store), &faults)).await.unwrap();
-    handle.submit(entry(&world.evidence(900)), WaitLevel::Published, Duration::from_secs(60)).await.unwrap();
+    handle.submit(entry(&world.evidence(900)), WaitLevel::Published, Duration::from_mins(1)).await.unwrap();
     let read = handle.tile(tile(0, 1, 9)).await.unwrap().unwrap();
     let bundle = handle.entry_bundle(tile(0, 1, 256)).await.unwrap();
     faults.arm(Call::FullTile, Form::NotDone);

@@ -13,7 +13,10 @@ use crate::testing::faulty::{Call, Faults, Form, faulty};
 use crate::testing::world::{ORIGIN, entry};
 use crate::testing::{Manner, World};
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
+
+/// Whether a namespace is refused for the right reason.
+type Expected = fn(&LoadError) -> bool;
 
 /// A log of five entries in a store, published and stopped.
 async fn stopped_log(world: &World) -> Arc<MemoryStore> {
@@ -194,7 +197,7 @@ async fn a_register_that_moves_meanwhile_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_database_that_contradicts_itself_is_refused() {
     let world = World::new();
-    let cases: [(Flip, fn(&LoadError) -> bool); 9] = [
+    let cases: [(Flip, Expected); 9] = [
         (Flip::Entry(2), |failure| matches!(failure, LoadError::Rule { index, .. } if index.get() == 2)),
         (Flip::EntrySpace(2), |failure| matches!(failure, LoadError::RootMismatch { recomputed_from: "entries", .. })),
         (Flip::LostEntry, |failure| matches!(failure, LoadError::EntryCount { found: 4, .. })),

@@ -47,7 +47,7 @@ pub(crate) async fn newest_heads(
         let name = witness.vkey.name();
         match answer {
             Err(_) => {
-                warn!(origin = %log.origin, witness = %name, "the witness did not show its newest checkpoint in time")
+                warn!(origin = %log.origin, witness = %name, "the witness did not show its newest checkpoint in time");
             }
             Ok(Err(error)) => {
                 warn!(origin = %log.origin, witness = %name, %error, "the witness does not show its newest checkpoint");
@@ -74,25 +74,25 @@ pub(crate) async fn check(
 ) -> Result<Vec<TreeSize>, LoadError> {
     let mut known = Vec::with_capacity(witnesses.len());
     for (witness, head) in witnesses.iter().zip(heads) {
-        let Some(witnessed) = *head else {
+        let Some(seen) = *head else {
             known.push(TreeSize::ZERO);
             continue;
         };
         let name = || witness.vkey.name().to_string();
-        match root_at(log.origin, &ports.store, committed, witnessed.size).await? {
+        match root_at(log.origin, &ports.store, committed, seen.size).await? {
             None => {
                 return Err(LoadError::WitnessAhead {
                     witness: name(),
-                    witnessed,
+                    witnessed: seen,
                     database: HeadName::from(&committed.head),
                 });
             }
-            Some(root) if root == witnessed.root => known.push(witnessed.size),
+            Some(root) if root == seen.root => known.push(seen.size),
             Some(root) => {
                 return Err(LoadError::WitnessContradicts {
                     witness: name(),
-                    witnessed,
-                    database: HeadName { root, ..witnessed },
+                    witnessed: seen,
+                    database: HeadName { root, ..seen },
                 });
             }
         }

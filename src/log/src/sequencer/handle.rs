@@ -132,7 +132,9 @@ impl NamespaceHandle {
     /// What the owner task does.
     #[must_use]
     pub fn state(&self) -> OwnerState {
-        *self.shared.views.owner.borrow()
+        let owner = &self.shared.views.owner;
+        // A task that panicked has said nothing, and holds its end no more.
+        if owner.has_changed().is_err() { OwnerState::Stopped } else { *owner.borrow() }
     }
 
     /// The log's origin.

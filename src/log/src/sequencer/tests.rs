@@ -18,7 +18,7 @@ use crate::testing::world::entry;
 use crate::testing::{Manner, NOW, TestSigner, World};
 
 /// Long enough for everything, in paused time.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 
 fn size(leaves: u64) -> TreeSize {
     TreeSize::new(leaves).unwrap()
@@ -171,7 +171,7 @@ async fn each_level_is_answered_when_it_is_reached() {
     for witness in 0..3 {
         world.witnesses.behave(world.url(witness), Manner::Honest);
     }
-    match handle.submit(entry(&world.evidence(1)), WaitLevel::Published, Duration::from_secs(60)).await {
+    match handle.submit(entry(&world.evidence(1)), WaitLevel::Published, Duration::from_mins(1)).await {
         Err(SubmitError::DeadlinePassed { reached: Some(reached) }) => assert_eq!(reached.level, WaitLevel::Witnessed),
         other => panic!("{other:?}"),
     }

@@ -87,7 +87,10 @@ async fn a_taken_address_is_named_and_the_one_who_has_it_goes_on() {
     let mut config = house.config();
     config.listen = running.address;
     let refused = Running::begin_with(&house, config).await.err().unwrap();
-    assert!(matches!(refused, ServeError::AddressInUse { address } if address == running.address), "{refused}");
+    assert!(
+        matches!(refused, ServeError::Bind(BindError::AddressInUse { address }) if address == running.address),
+        "{refused}"
+    );
     let status = running.get("/v1/backup/status").await;
     assert!(status.contains("\"state\":\"serving\""), "the writer was not fenced off: {status}");
     running.end().await;
@@ -99,7 +102,7 @@ async fn an_address_of_another_machine_cannot_be_listened_on() {
     let mut config = house.config();
     config.listen = "192.0.2.1:80".parse().unwrap();
     let refused = Running::begin_with(&house, config).await.err().unwrap();
-    assert!(matches!(refused, ServeError::Listen { .. }), "{refused}");
+    assert!(matches!(refused, ServeError::Bind(BindError::Refused { .. })), "{refused}");
 }
 
 #[tokio::test]

@@ -7,12 +7,15 @@
 
 mod rows;
 
+use std::sync::Arc;
+
 use countermark_bundle::identity::Digest;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::hash::LeafHash;
 use countermark_tlog::size::LeafIndex;
 use countermark_tlog::tile::TileCoord;
 use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::ports::{
     CommitError, CreateNamespaceError, PortFault, PortFuture, Store, StoredPublication, TakeWriterError, TileBytes,
@@ -29,13 +32,27 @@ const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    /// SQLite lets one writer in and makes the others poll; here they queue.
+    turn: Arc<Semaphore>,
+}
+
+/// A write transaction, and its turn.
+struct Write<'t> {
+    transaction: Transaction<'t, Sqlite>,
+    _turn: SemaphorePermit<'t>,
+}
+
+impl Write<'_> {
+    async fn commit(self, action: &'static str) -> Result<(), PortFault> {
+        self.transaction.commit().await.map_err(fault(action))
+    }
 }
 
 impl SqliteStore {
     /// Takes an open database at its newest schema.
     #[must_use]
-    pub const fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+    pub fn new(pool: SqlitePool) -> Self {
+        Self { pool, turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// The origins of all logs in this store, sorted.
@@ -46,17 +63,19 @@ impl SqliteStore {
             .map_err(fault("list the logs"))
     }
 
-    async fn begin_write(&self, action: &'static str) -> Result<Transaction<'_, Sqlite>, PortFault> {
-        self.pool.begin_with(BEGIN_WRITE).await.map_err(fault(action))
+    async fn begin_write(&self, action: &'static str) -> Result<Write<'_>, PortFault> {
+        let turn = self.turn.acquire().await.map_err(fault(action))?;
+        let transaction = self.pool.begin_with(BEGIN_WRITE).await.map_err(fault(action))?;
+        Ok(Write { transaction, _turn: turn })
     }
 
     async fn create(&self, first: &SignedBatch) -> Result<(), CreateNamespaceError> {
         const ACTION: &str = "create a namespace";
-        let mut transaction = self.begin_write(ACTION).await?;
+        let mut write = self.begin_write(ACTION).await?;
         let size = to_sql(first.head().size.get(), ACTION)?;
         let exists: Option<i64> = sqlx::query_scalar("SELECT log_id FROM log WHERE origin = ?")
             .bind(first.origin().as_str())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut *write.transaction)
             .await
             .map_err(fault(ACTION))?;
         if exists.is_some() {
@@ -69,11 +88,11 @@ impl SqliteStore {
         .bind(first.origin().as_str())
         .bind(size)
         .bind(size)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *write.transaction)
         .await
         .map_err(fault(ACTION))?;
-        rows::insert_batch(&mut transaction, log_id, first, ACTION).await?;
-        transaction.commit().await.map_err(fault(ACTION))?;
+        rows::insert_batch(&mut write.transaction, log_id, first, ACTION).await?;
+        write.commit(ACTION).await?;
         Ok(())
     }
 
@@ -84,11 +103,11 @@ impl SqliteStore {
         last_held: Option<WriterEpoch>,
     ) -> Result<WriterTaken, TakeWriterError> {
         const ACTION: &str = "take over a namespace";
-        let mut transaction = self.begin_write(ACTION).await?;
+        let mut write = self.begin_write(ACTION).await?;
         let row: Option<(i64, i64, Vec<u8>, i64)> =
             sqlx::query_as("SELECT log_id, writer_epoch, writer_id, created_size FROM log WHERE origin = ?")
                 .bind(origin.as_str())
-                .fetch_optional(&mut *transaction)
+                .fetch_optional(&mut *write.transaction)
                 .await
                 .map_err(fault(ACTION))?;
         let Some((log_id, writer_epoch, writer_id, created_size)) = row else {
@@ -103,17 +122,17 @@ impl SqliteStore {
             .bind(to_sql(epoch.0, ACTION)?)
             .bind(&writer.0[..])
             .bind(log_id)
-            .execute(&mut *transaction)
+            .execute(&mut *write.transaction)
             .await
             .map_err(fault(ACTION))?;
-        let head = rows::newest_head(&mut transaction, log_id, ACTION).await?;
-        transaction.commit().await.map_err(fault(ACTION))?;
+        let head = rows::newest_head(&mut write.transaction, log_id, ACTION).await?;
+        write.commit(ACTION).await?;
         Ok(WriterTaken { epoch, head, created_size: rows::tree_size(created_size, ACTION)? })
     }
 
     async fn add(&self, epoch: WriterEpoch, batch: &SignedBatch) -> Result<(), CommitError> {
         const ACTION: &str = "commit a batch";
-        let mut transaction = self.begin_write(ACTION).await?;
+        let mut write = self.begin_write(ACTION).await?;
         // The fence: a compare-and-swap on writer epoch and size, in the transaction that adds the entries.
         let log_id: Option<i64> = sqlx::query_scalar(
             "UPDATE log SET size = ? WHERE origin = ? AND writer_epoch = ? AND size = ? RETURNING log_id",
@@ -122,14 +141,14 @@ impl SqliteStore {
         .bind(batch.origin().as_str())
         .bind(to_sql(epoch.0, ACTION)?)
         .bind(to_sql(batch.old_size().get(), ACTION)?)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut *write.transaction)
         .await
         .map_err(fault(ACTION))?;
         let Some(log_id) = log_id else {
             let (writer_epoch, size): (i64, i64) =
                 sqlx::query_as("SELECT writer_epoch, size FROM log WHERE origin = ?")
                     .bind(batch.origin().as_str())
-                    .fetch_one(&mut *transaction)
+                    .fetch_one(&mut *write.transaction)
                     .await
                     .map_err(fault(ACTION))?;
             return Err(CommitError::Fenced {
@@ -139,9 +158,9 @@ impl SqliteStore {
                 found_size: rows::tree_size(size, ACTION)?,
             });
         };
-        rows::insert_batch(&mut transaction, log_id, batch, ACTION).await?;
+        rows::insert_batch(&mut write.transaction, log_id, batch, ACTION).await?;
         // The commit point. A crash before it leaves nothing of the batch, a crash inside it leaves all or nothing.
-        transaction.commit().await.map_err(fault(ACTION))?;
+        write.commit(ACTION).await?;
         Ok(())
     }
 
@@ -214,6 +233,7 @@ impl SqliteStore {
 
     async fn keep_publication(&self, origin: &Origin, publication: &StoredPublication) -> Result<(), PortFault> {
         const ACTION: &str = "keep a published head";
+        let mut write = self.begin_write(ACTION).await?;
         sqlx::query(
             "INSERT INTO publication (log_id, size, note) SELECT log_id, ?, ? FROM log WHERE origin = ? \
              ON CONFLICT (log_id) DO UPDATE SET size = excluded.size, note = excluded.note \
@@ -222,10 +242,10 @@ impl SqliteStore {
         .bind(to_sql(publication.size.get(), ACTION)?)
         .bind(&publication.note)
         .bind(origin.as_str())
-        .execute(&self.pool)
+        .execute(&mut *write.transaction)
         .await
         .map_err(fault(ACTION))?;
-        Ok(())
+        write.commit(ACTION).await
     }
 
     async fn read_publication(&self, origin: &Origin) -> Result<Option<StoredPublication>, PortFault> {

@@ -30,12 +30,15 @@ pub(crate) async fn audit(world: &World, store: &dyn Store) -> Vec<Vec<u8>> {
     let tiles = store.partial_tiles(&origin).await.unwrap();
     assert_eq!(Tree::from_partial_tiles(edge.size(), tiles).unwrap().root(), edge.root());
     let key = world.log.vkey(ORIGIN, SignatureType::Ed25519);
-    let registered = world.register.history(&origin).into_iter().map(|head| head.checkpoint);
+    let registered = world.register.history(&origin);
+    let newest_registered = registered.last().map(|head| head.size);
+    let registered = registered.into_iter().map(|head| head.checkpoint);
     for note in registered.chain(world.witnesses.shown()) {
         let signed = SignedCheckpoint::parse(&note).unwrap();
         signed.verify_log(std::slice::from_ref(&key)).unwrap();
         let head = signed.checkpoint();
         assert_eq!(roots.get(&head.size.get()), Some(&head.root), "a signed head is not of this log: {head:?}");
+        assert!(Some(head.size) <= newest_registered, "a signed head left the process before it was registered: {head:?}");
     }
     if let Some(publication) = store.publication(&origin).await.unwrap() {
         let signed = SignedCheckpoint::parse(&publication.note).unwrap();

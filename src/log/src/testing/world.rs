@@ -98,7 +98,7 @@ impl World {
             clock,
             register: Arc::new(MemoryRegister::default()),
             witnesses,
-            recosign_every: Duration::from_secs(3_600),
+            recosign_every: Duration::from_hours(1),
             witness_timeout: Duration::from_secs(2),
         }
     }

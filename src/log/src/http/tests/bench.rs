@@ -23,6 +23,7 @@ use crate::auth::TokenGate;
 use crate::http::{Service, router};
 use crate::ports::Store;
 use crate::sequencer::{NamespaceHandle, Submission, WaitLevel};
+use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::testing::world::{at, entry, name};
 use crate::testing::{Manner, NOW, TestSigner, World};
@@ -77,8 +78,9 @@ impl Answer {
 impl Bench {
     /// A namespace of two published entries: its policy and some evidence.
     pub(super) async fn new() -> Self {
-        let bench = Self::unpublished(Duration::from_secs(10)).await;
-        for endpoint in &bench.world.endpoints {
+        let bench = Self::unpublished().await;
+        // Exactly a quorum: a fourth cosignature would change the head at a moment of its own.
+        for endpoint in &bench.world.endpoints[..3] {
             bench.world.witnesses.behave(&endpoint.url, Manner::Honest);
         }
         bench.publish_evidence(0).await;
@@ -86,15 +88,23 @@ impl Bench {
     }
 
     /// A namespace whose witnesses are out of reach.
-    pub(super) async fn unpublished(deadline: Duration) -> Self {
+    pub(super) async fn unpublished() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("backup.sqlite");
+        let pool = open_sqlite(&database, Database::Log, Open::CreateNew).await.unwrap();
+        Self::over(Arc::new(SqliteStore::new(pool)), folder, Duration::from_secs(10)).await
+    }
+
+    /// The same without a file, for tests that stop the time: nothing of it happens outside the runtime.
+    pub(super) async fn in_memory(deadline: Duration) -> Self {
+        Self::over(Arc::new(MemoryStore::default()), tempfile::tempdir().unwrap(), deadline).await
+    }
+
+    async fn over(store: Arc<dyn Store>, folder: TempDir, deadline: Duration) -> Self {
         let world = World::new();
         for endpoint in &world.endpoints {
             world.witnesses.behave(&endpoint.url, Manner::Unreachable);
         }
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("backup.sqlite");
-        let pool = open_sqlite(&database, Database::Log, Open::CreateNew).await.unwrap();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::new(pool));
         world.create(store.clone()).await;
         let handle = world.start(store).await;
         let issuer = TestSigner::new(Role::TokenIssuer, 31);
@@ -107,11 +117,9 @@ impl Bench {
         Self { world, handle, issuer, token_file, router, _folder: folder }
     }
 
-    /// The same namespace behind another service.
-    pub(super) async fn reopened(self, tokens: bool, deadline: Duration) -> Self {
-        let audience = Audience::new(AUDIENCE).unwrap();
-        let gate = if tokens { Some(TokenGate::open(&self.token_file, audience).await.unwrap()) } else { None };
-        let service = Service::new([self.handle.clone()], gate, deadline);
+    /// The same namespace behind a service that takes no tokens.
+    pub(super) fn closed(self) -> Self {
+        let service = Service::new([self.handle.clone()], None, Duration::from_secs(10));
         Self { router: router(Arc::new(service)), ..self }
     }
 

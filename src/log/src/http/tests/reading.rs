@@ -1,7 +1,5 @@
 //! Entries, receipts, proofs, statements, bundles, links, status, health.
 
-use std::time::Duration;
-
 use axum::http::Method;
 use countermark_bundle::ExitClass;
 use countermark_bundle::identity::Side;
@@ -176,7 +174,7 @@ async fn an_entry_that_the_quorum_has_not_cosigned_is_not_served() {
 
 #[tokio::test]
 async fn before_the_first_published_head_there_is_nothing_to_read_but_status() {
-    let bench = Bench::unpublished(Duration::from_secs(10)).await;
+    let bench = Bench::unpublished().await;
     for path in ["/backup/checkpoint", "/backup/tile/0/000.p/1", "/v1/backup/entries/0", "/v1/backup/bundles/newest"] {
         let answer = bench.get(path).await;
         assert_eq!(answer.problem(), ProblemKind::NothingPublished.name(), "{path}");

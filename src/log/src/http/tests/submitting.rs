@@ -46,9 +46,9 @@ async fn every_level_can_be_waited_for() {
     assert_eq!(answer.problem(), "unknown-parameter");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deadline_that_passes_after_the_commit_is_answered_with_the_place_so_far() {
-    let bench = Bench::unpublished(Duration::from_millis(50)).await;
+    let bench = Bench::in_memory(Duration::from_secs(10)).await;
     let answer = bench.submit(ENTRIES, bench.world.evidence(1).write()).await;
     assert_eq!((answer.status, answer.header("location")), (202, "/v1/backup/receipts/1"));
     assert_eq!((&answer.json()["index"], &answer.json()["level"]), (&json!(1), &json!("committed")));
@@ -56,9 +56,9 @@ async fn a_deadline_that_passes_after_the_commit_is_answered_with_the_place_so_f
     assert_eq!((again.status, &again.json()["index"]), (200, &json!(1)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deadline_that_passes_before_the_commit_promises_nothing() {
-    let bench = Bench::new().await.reopened(true, Duration::ZERO).await;
+    let bench = Bench::in_memory(Duration::ZERO).await;
     let answer = bench.submit(ENTRIES, bench.world.evidence(1).write()).await;
     assert_eq!((answer.status, answer.problem().as_str()), (503, "not-committed-in-time"));
     assert_eq!(answer.header("retry-after"), "1");

@@ -1,7 +1,6 @@
 //! Who may submit: every way in which a token does not count.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -177,7 +176,7 @@ async fn keys_are_read_again_when_the_file_changes_and_nobody_passes_while_it_is
 async fn a_server_without_token_keys_takes_nothing() {
     let bench = Bench::new().await;
     let bearer = bench.bearer();
-    let bench = bench.reopened(false, Duration::from_secs(10)).await;
+    let bench = bench.closed();
     refused(&bench, &[&bearer], 403, "submissions-closed").await;
     refused(&bench, &[], 403, "submissions-closed").await;
 }

@@ -10,6 +10,9 @@ use crate::store::memory::MemoryStore;
 use crate::testing::faulty::{Call, Faults, Form, faulty};
 use crate::testing::{TestSigner, World};
 
+/// Whether settings are refused for the right reason.
+type Expected = fn(&SettingsError) -> bool;
+
 /// Why settings are refused.
 async fn refused(settings: NamespaceSettings) -> SettingsError {
     let world = World::new();
@@ -35,7 +38,7 @@ async fn settings_that_do_not_fit_together_are_refused() {
     let mut no_limit = world.trust.clone();
     no_limit.limits.max_head_age_seconds = 0;
     let set = || world.settings();
-    let cases: Vec<(NamespaceSettings, fn(&SettingsError) -> bool)> = vec![
+    let cases: Vec<(NamespaceSettings, Expected)> = vec![
         (NamespaceSettings { origin: Origin::new("log.example/other").unwrap(), ..set() }, |failure| {
             matches!(failure, SettingsError::OtherLog { .. })
         }),
@@ -139,7 +142,7 @@ async fn two_namespaces_in_one_store_do_not_meet() {
     assert_ne!(served_a.committed().1, served_b.committed().1);
     let wait = crate::sequencer::WaitLevel::Published;
     let foreign: Submission = crate::testing::world::entry(&b.evidence(1));
-    assert!(served_a.submit(foreign.clone(), wait, Duration::from_secs(60)).await.is_err());
-    served_b.submit(foreign, wait, Duration::from_secs(60)).await.unwrap();
+    assert!(served_a.submit(foreign.clone(), wait, Duration::from_mins(1)).await.is_err());
+    served_b.submit(foreign, wait, Duration::from_mins(1)).await.unwrap();
     assert_eq!((served_a.committed().0.get(), served_b.committed().0.get()), (1, 2));
 }

@@ -60,6 +60,8 @@ impl Run {
         for _ in 0..3 {
             if let Ok(done) = handle.submit(entry(&self.world.evidence(number)), WaitLevel::Published, LONG).await {
                 assert_eq!(done.leaf_hash, leaf_hash(&entry_bytes));
+                let registered = self.world.register.history(&self.world.origin());
+                assert!(done.index.is_in(registered.last().unwrap().size), "acknowledged before it was registered");
                 self.acknowledged.push((entry_bytes, done.index));
                 return;
             }
@@ -231,4 +233,26 @@ async fn a_database_that_lost_a_head_that_was_shown_stops_the_namespace() {
     let id = WriterId([9; 16]);
     let taken = crate::ports::Store::take_writer(store.as_ref(), &world.origin(), id, None).await.unwrap();
     assert_eq!(taken.head.size, size(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_the_register_did_not_take_is_not_shown() {
+    let world = World::new();
+    let (store, faults, handle) = fragile(&world).await;
+    faults.arm(Call::CompareAndSwap, Form::NotDone);
+    faults.hold(Call::TakeWriter);
+    let waiting = submit_in_background(&handle, entry(&world.evidence(1)), WaitLevel::Published);
+    faults.until_held(1).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let origin = world.origin();
+    assert_eq!((store.heads(&origin).len(), world.register.history(&origin).len()), (2, 1));
+    assert_eq!((handle.committed().0, handle.entry(index(1)).await.unwrap()), (size(1), None));
+    audit(&world, store.as_ref()).await;
+    // What is read again is registered before it is shown.
+    faults.hold(Call::CompareAndSwap);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(handle.committed().0, size(1));
+    faults.release();
+    assert_eq!(waiting.await.unwrap().unwrap().index, index(1));
+    assert_eq!(world.register.history(&origin).len(), 2);
 }

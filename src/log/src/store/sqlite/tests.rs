@@ -13,7 +13,7 @@ use crate::testing::World;
 use crate::testing::audit::audit;
 use crate::testing::world::entry;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A namespace on a disk: database and register in folders of their own.
 struct Disk {

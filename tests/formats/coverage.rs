@@ -1,0 +1,197 @@
+//! What the code has and the specification must describe.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use countermark_bundle::ExitClass;
+use countermark_bundle::identity::RESERVED_NAMESPACES;
+use countermark_bundle::verify::Step;
+use countermark_keys::Role;
+use countermark_tests::root;
+
+use crate::book::{code_spans, document, rows};
+
+/// Folders of production code.
+const SOURCES: [&str; 4] = ["src", "signer-policy/src", "witness/src", "vault"];
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every `countermark/<words>/v<number>` in a text.
+fn versioned_names(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("countermark/") {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '/');
+        let name: String = text[at..].chars().take_while(|c| plain(*c)).collect();
+        let version = name.rsplit_once("/v").map(|(_, version)| version);
+        if version.is_some_and(|version| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())) {
+            found.insert(name);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_type_and_every_context_line_is_described() {
+    let mut files = Vec::new();
+    SOURCES.iter().for_each(|folder| rust_files(&root().join(folder), &mut files));
+    let described: BTreeSet<String> = code_spans(&document("FORMATS.md")).into_iter().collect();
+    let mut names = 0;
+    for path in files {
+        // Tests name documents that do not exist.
+        if path.iter().any(|part| matches!(part.to_str(), Some("tests" | "tests.rs" | "testing" | "testing.rs" | "benches"))) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let production = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        for name in versioned_names(production) {
+            assert!(described.contains(&name), "{}: FORMATS.md does not describe {name}", path.display());
+            names += 1;
+        }
+    }
+    assert!(names > 20, "only {names} names were found: is the sources' folder where it should be?");
+}
+
+#[test]
+fn every_line_of_the_golden_files_begins_a_string_that_is_described() {
+    let described: BTreeSet<String> = code_spans(&document("FORMATS.md")).into_iter().collect();
+    let mut files = 0;
+    for golden in ["src/bundle/src/to_sign/golden.txt", "vault/core/src/to_sign/golden.txt"] {
+        let Ok(text) = fs::read_to_string(root().join(golden)) else { continue };
+        files += 1;
+        for name in text.lines().filter(|line| versioned_names(line).contains(*line)) {
+            assert!(described.contains(name), "{golden}: FORMATS.md does not describe {name}");
+        }
+    }
+    assert!(files > 0);
+}
+
+#[test]
+fn every_problem_of_the_log_is_listed_under_its_status() {
+    let source = document("src/log/src/http/problem.rs");
+    let rows = rows(&document("FORMATS.md"));
+    let mut problems = 0;
+    for line in source.lines() {
+        // Kind status "name" "title"
+        let words: Vec<&str> = line.split_whitespace().take(3).collect();
+        let [_, status, name] = words.as_slice() else { continue };
+        if status.len() != 3 || !status.bytes().all(|byte| byte.is_ascii_digit()) || !name.starts_with('"') {
+            continue;
+        }
+        let name = format!("`{}`", name.trim_matches('"'));
+        let listed = rows.iter().any(|row| row[0] == *status && row[1].split(", ").any(|one| one == name));
+        assert!(listed, "FORMATS.md does not list {name} under {status}");
+        problems += 1;
+    }
+    assert!(problems > 50, "only {problems} problems were found");
+}
+
+#[test]
+fn every_route_of_the_log_is_described() {
+    let formats = document("FORMATS.md");
+    let source = document("src/log/src/http.rs");
+    let mut routes = 0;
+    for (_, rest) in source.match_indices(".route(\"").map(|(at, before)| (at, &source[at + before.len()..])) {
+        let path = rest.split('"').next().unwrap();
+        let shown = if path == "/{ns}/tile/{*rest}" { "/{ns}/tile/<L>/<N>" } else { path };
+        assert!(formats.contains(shown), "FORMATS.md does not describe {path}");
+        routes += 1;
+    }
+    assert!(routes > 15, "only {routes} routes were found");
+}
+
+#[test]
+fn every_rule_that_an_audit_names_is_listed() {
+    let spans: BTreeSet<String> = code_spans(&document("FORMATS.md")).into_iter().collect();
+    let source = document("src/client/src/audit/rules.rs");
+    let names =
+        source.lines().filter_map(|line| line.split_once("=> \"")).map(|(_, rest)| rest.split('"').next().unwrap());
+    for name in names {
+        assert!(spans.contains(name), "FORMATS.md does not list {name}");
+    }
+}
+
+/// Every class; a new one does not compile here without a line.
+fn classes() -> Vec<ExitClass> {
+    let known = |class: ExitClass| match class {
+        ExitClass::OurFault
+        | ExitClass::Usage
+        | ExitClass::Malformed
+        | ExitClass::Proof
+        | ExitClass::Quorum
+        | ExitClass::Stale
+        | ExitClass::Rollback
+        | ExitClass::Fork
+        | ExitClass::Revoked
+        | ExitClass::NotActive
+        | ExitClass::UnknownAuthority
+        | ExitClass::NotChecked
+        | ExitClass::RefusedByPolicy
+        | ExitClass::Unreachable => class,
+    };
+    [
+        ExitClass::OurFault,
+        ExitClass::Usage,
+        ExitClass::Malformed,
+        ExitClass::Proof,
+        ExitClass::Quorum,
+        ExitClass::Stale,
+        ExitClass::Rollback,
+        ExitClass::Fork,
+        ExitClass::Revoked,
+        ExitClass::NotActive,
+        ExitClass::UnknownAuthority,
+        ExitClass::NotChecked,
+        ExitClass::RefusedByPolicy,
+        ExitClass::Unreachable,
+    ]
+    .map(known)
+    .to_vec()
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_code() {
+    let formats = document("FORMATS.md");
+    let table = formats.split("## Exit codes").nth(1).unwrap();
+    let found: Vec<(String, String)> = rows(table)
+        .into_iter()
+        .skip(1)
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .filter(|(code, _)| code != "0")
+        .collect();
+    let expected: Vec<(String, String)> =
+        classes().into_iter().map(|class| (class.code().to_string(), class.as_str().to_owned())).collect();
+    assert_eq!(found, expected);
+    let readme = document("README.md");
+    let short: Vec<Vec<String>> = rows(readme.split("## Exit codes").nth(1).unwrap());
+    for (code, class) in expected {
+        let listed = short.iter().any(|row| row.windows(2).any(|pair| pair == [code.clone(), class.clone()]));
+        assert!(listed, "README.md does not list {code} as {class}");
+    }
+}
+
+#[test]
+fn roles_steps_and_reserved_names_are_listed() {
+    let formats = document("FORMATS.md");
+    let rows = rows(&formats);
+    for role in Role::ALL {
+        let cells = [format!("`{role}`"), format!("`{}`", role.algorithm())];
+        assert!(rows.iter().any(|row| row.starts_with(&cells)), "no row for the role {role}");
+    }
+    for step in Step::ALL {
+        let title = format!("{} {}", step.number(), step.title());
+        assert!(rows.iter().any(|row| row[0] == title), "no row for step {title}");
+    }
+    for name in RESERVED_NAMESPACES {
+        assert!(formats.contains(&format!("`{name}`")), "{name} is not listed as reserved");
+    }
+}
