@@ -19,7 +19,7 @@ mod operator;
 use std::time::{Duration, Instant};
 
 use authority::{Authority, NAMESPACE};
-use bare::Bare;
+use bare::{Bare, SIGNATURES_COMMITTED, SIGNATURES_WITNESSED, Signatures};
 use connection::{Answer, Connection};
 use figures::{Row, Sample};
 use operator::Operator;
@@ -54,6 +54,8 @@ impl Wait {
 struct Measured {
     /// By level, in the order of [`Wait::ALL`].
     levels: [Vec<Duration>; 3],
+    /// Once after the statements of each round.
+    bare: Bare,
     /// Entries that the countersigner logged in between.
     activations: u64,
 }
@@ -62,15 +64,16 @@ fn main() {
     let count = statements_of_each_level();
     let authority = Authority::start();
     authority.pause_countersigner();
-    let bare = Bare::measure(authority.data(), count);
-    eprintln!("submitting {} statements while the countersigner sleeps", 3 * count);
     let alone = measure(&authority, count);
     drop(authority);
     let authority = Authority::start();
-    eprintln!("submitting {} statements while the countersigner works", 3 * count);
     let beside = measure(&authority, count);
     drop(authority);
-    report(&bare, &alone, &beside);
+
+    report("Statement to answer, the countersigner asleep", &alone);
+    let activations = beside.activations;
+    report(&format!("Statement to answer, the countersigner logging {activations} activations in between"), &beside);
+    report_growth(&alone);
 }
 
 fn statements_of_each_level() -> usize {
@@ -87,10 +90,12 @@ fn statements_of_each_level() -> usize {
 }
 
 fn measure(authority: &Authority, count: usize) -> Measured {
+    eprintln!("submitting {} statements", 3 * count);
     let mut connection = Connection::open(authority.address());
     let first = connection.get(&format!("/v1/{NAMESPACE}/statements/1"));
     assert_eq!(first.status, 200, "{}", first.text());
     let mut operator = Operator::open(authority.data(), &first.body);
+    let mut bare = Bare::new(authority.data());
     let mut levels = Wait::ALL.map(|_| Vec::with_capacity(count));
     let mut indexes = Vec::new();
     for _ in 0..count {
@@ -100,9 +105,10 @@ fn measure(authority: &Authority, count: usize) -> Measured {
             times.push(time);
             indexes.push(index);
         }
+        bare.measure();
     }
     let passed = indexes.last().unwrap() - indexes.first().unwrap() + 1;
-    Measured { levels, activations: passed - u64::try_from(indexes.len()).unwrap() }
+    Measured { levels, bare, activations: passed - u64::try_from(indexes.len()).unwrap() }
 }
 
 /// Submits a statement and times it from the first byte that is sent to the last that is read, then lets it be published.
@@ -128,23 +134,33 @@ fn accepted(answer: &Answer, level: Wait, duplicate: bool) -> u64 {
     said["index"].as_u64().unwrap()
 }
 
-fn report(bare: &Bare, alone: &Measured, beside: &Measured) {
-    let signatures = [&bare.signatures_committed, &bare.signatures_witnessed, &bare.signatures_witnessed];
-    let rows = |measured: &Measured| {
-        let levels = Wait::ALL.into_iter().zip(&measured.levels).zip(signatures);
-        levels.map(|((wait, times), bare)| Row::beside(wait.as_str(), Sample::of(times), bare)).collect::<Vec<_>>()
-    };
-    figures::table("Statement to answer, the countersigner asleep", &rows(alone), bare);
-    let title = format!("Statement to answer, the countersigner logging {} activations in between", beside.activations);
-    figures::table(&title, &rows(beside), bare);
-    figures::table("Bare, in the same folder and the same run", &bare.rows(), bare);
+fn report(title: &str, measured: &Measured) {
+    let Measured { levels, bare, .. } = measured;
+    let [committed, witnessed, published] = levels.each_ref().map(|times| Sample::of(times));
+    let [write, commit, to_committed, to_witnessed] =
+        [&bare.writes, &bare.commits, &bare.signatures_committed, &bare.signatures_witnessed]
+            .map(|times| Sample::of(times));
+    let signatures = |Signatures { made, checked }| format!("bare: {made} signatures made, {checked} checked");
+    let rows = [
+        Row::over("committed", committed, &to_committed),
+        Row::over("witnessed", witnessed, &to_witnessed),
+        Row::over("published", published, &to_witnessed),
+        Row::alone("bare: 4 KiB written, fdatasync", Sample::of(&bare.writes)),
+        Row::alone("bare: 1 row, SQLite, WAL, FULL", Sample::of(&bare.commits)),
+        Row::alone(&signatures(SIGNATURES_COMMITTED), to_committed),
+        Row::alone(&signatures(SIGNATURES_WITNESSED), to_witnessed),
+    ];
+    figures::table(title, &rows, &write, &commit);
+}
 
-    let [committed, ..] = &alone.levels;
+/// Whether a submission takes longer the more statements there are.
+fn report_growth(Measured { levels: [committed, ..], bare, .. }: &Measured) {
     let part = committed.len() / 4;
     let (first, last) = (&committed[..part], &committed[committed.len() - part..]);
     let rows = [
         Row::alone(&format!("committed, first {part}"), Sample::of(first)),
         Row::alone(&format!("committed, last {part}"), Sample::of(last)),
     ];
-    figures::table(&format!("As the log grows by {} statements", 3 * committed.len()), &rows, bare);
+    let title = format!("As the log grows by {} statements", 3 * committed.len());
+    figures::table(&title, &rows, &Sample::of(&bare.writes), &Sample::of(&bare.commits));
 }

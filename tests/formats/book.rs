@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use countermark_tests::root;
 
@@ -32,6 +33,18 @@ pub fn examples() -> BTreeMap<String, Example> {
         assert!(found.insert(name.clone(), example).is_none(), "two examples are called {name}");
     }
     found
+}
+
+/// Every Rust file below a folder.
+pub fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
 }
 
 /// Every table row of a document: its cells, trimmed. Rows of dashes are left out.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use countermark_bundle::ExitClass;
 use countermark_bundle::identity::RESERVED_NAMESPACES;
@@ -10,21 +9,10 @@ use countermark_bundle::verify::Step;
 use countermark_keys::Role;
 use countermark_tests::root;
 
-use crate::book::{code_spans, document, rows};
+use crate::book::{code_spans, document, rows, rust_files};
 
 /// Folders of production code.
 const SOURCES: [&str; 4] = ["src", "signer-policy/src", "witness/src", "vault"];
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            rust_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
 
 /// Every `countermark/<words>/v<number>` in a text.
 fn versioned_names(text: &str) -> BTreeSet<String> {
@@ -48,7 +36,10 @@ fn every_type_and_every_context_line_is_described() {
     let mut names = 0;
     for path in files {
         // Tests name documents that do not exist.
-        if path.iter().any(|part| matches!(part.to_str(), Some("tests" | "tests.rs" | "testing" | "testing.rs" | "benches"))) {
+        if path
+            .iter()
+            .any(|part| matches!(part.to_str(), Some("tests" | "tests.rs" | "testing" | "testing.rs" | "benches")))
+        {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();

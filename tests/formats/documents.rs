@@ -5,7 +5,7 @@ use std::fs;
 
 use countermark_tests::root;
 
-use crate::book::{code_spans, document, rows};
+use crate::book::{code_spans, document, rows, rust_files};
 
 const DOCUMENTS: [&str; 8] = [
     "README.md",
@@ -77,6 +77,57 @@ fn every_file_that_a_document_names_exists() {
             if ours && span.contains('/') && plain {
                 assert!(root().join(&span).exists(), "{name} names {span}, which is not there");
             }
+        }
+    }
+}
+
+/// The text of every source file, with texts that go on in the next line joined, as the compiler joins them.
+fn sources() -> String {
+    let mut files = Vec::new();
+    for folder in ["src", "witness/src", "vault/src", "migrations/src"] {
+        rust_files(&root().join(folder), &mut files);
+    }
+    let all: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut pieces = all.split("\\\n");
+    let first = pieces.next().unwrap().to_owned();
+    pieces.fold(first, |text, piece| text + piece.trim_start())
+}
+
+#[test]
+fn every_message_of_the_runbook_is_one_of_the_code() {
+    let sources = sources();
+    let runbook = document("RUNBOOK.md");
+    let mut messages = 0;
+    for row in rows(&runbook) {
+        for message in cell_spans(&row[0]) {
+            // What stands for a value is written as an ellipsis.
+            for piece in message.split('…').filter(|piece| piece.len() > 7) {
+                assert!(sources.contains(piece), "nothing says {piece:?} (in {message:?})");
+                messages += 1;
+            }
+        }
+    }
+    assert!(messages > 30, "only {messages} messages were found");
+}
+
+#[test]
+fn every_field_of_the_runbooks_configurations_is_known() {
+    let files = ["witness/src/config.rs", "src/log/src/config.rs", "src/log/src/config/namespace.rs"];
+    let files =
+        files.into_iter().chain(["src/countersigner/src/config.rs", "vault/src/config.rs", "src/bundle/src/key.rs"]);
+    let sources: String = files.map(document).collect();
+    let runbook = document("RUNBOOK.md");
+    let blocks: Vec<&str> = runbook.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 4);
+    for block in blocks {
+        // A field that is shown as optional is a field, too.
+        let active = block.replace("\n# ", "\n");
+        let table: toml::Table = active.parse().unwrap();
+        let nested = table.values().filter_map(toml::Value::as_array).flatten().filter_map(toml::Value::as_table);
+        for field in table.keys().chain(nested.flat_map(toml::Table::keys)) {
+            let known =
+                [format!(" {field}: "), format!("rename = \"{field}\"")].iter().any(|form| sources.contains(form));
+            assert!(known, "no configuration has the field {field}");
         }
     }
 }

@@ -6,13 +6,14 @@ use base64::engine::general_purpose::STANDARD;
 use countermark_bundle::certificate::Certificate;
 use countermark_bundle::entry::Entry;
 use countermark_bundle::identity::Timestamp;
+use countermark_bundle::namespace_state::RuleViolation;
 use countermark_tlog::checkpoint::SignedCheckpoint;
 use countermark_tlog::hash::{Hash, leaf_hash};
 use countermark_tlog::proof::{ConsistencyProof, InclusionProof, verify_consistency, verify_inclusion};
 use countermark_tlog::size::LeafIndex;
 use serde_json::{Value, json};
 
-use crate::book::{document, rows};
+use crate::book::document;
 use crate::world::World;
 
 const DOCUMENTS: &str = "src/log/src/http/reads/documents.rs";
@@ -140,11 +141,12 @@ pub fn submitted(world: &World) {
 pub fn problem(world: &World) {
     let problem: Value = serde_json::from_str(world.text("http-problem")).unwrap();
     let name = problem["type"].as_str().unwrap().strip_prefix("urn:countermark:refusal:").unwrap();
-    let status = problem["status"].to_string();
-    let listed =
-        rows(&document("FORMATS.md")).into_iter().any(|row| row[0] == status && row[1].contains(&format!("`{name}`")));
-    assert!(listed, "{name} is not listed under {status}");
-    assert_eq!(problem["previous"], json!(digest(world)));
+    let row = format!("{} \"{name}\" \"{}\"", problem["status"], problem["title"].as_str().unwrap());
+    assert!(document("src/log/src/http/problem.rs").contains(&row), "{row}");
+    // Somebody submits epoch 1 a second time.
+    let (expected, found) = (world.state.next_epoch().unwrap(), world.activation().epoch);
+    assert_eq!(problem["detail"], json!(RuleViolation::Epoch { expected, found }.to_string()));
+    assert_eq!((&problem["next_epoch"], &problem["previous"]), (&json!(expected), &json!(digest(world))));
 }
 
 pub fn plexi_info(world: &World) {
@@ -154,9 +156,12 @@ pub fn plexi_info(world: &World) {
 }
 
 pub fn plexi_namespace(world: &World) {
-    let namespace = answer(world, "plexi-namespace", PLEXI);
-    assert_eq!(namespace["root"], json!(format!("1/{}", digest(world))));
-    assert_eq!(namespace["name"], json!(world.trust.namespace()));
+    let expected = json!({
+        "name": world.trust.namespace(), "log_directory": null, "root": format!("1/{}", digest(world)), "last_verified_epoch": 1,
+        "status": "Online", "reports_uri": "/namespaces/backup/reports", "audits_uri": "/namespaces/backup/audits",
+        "signature_version": 1, "ciphersuite": 1,
+    });
+    assert_eq!(answer(world, "plexi-namespace", PLEXI), expected);
 }
 
 pub fn plexi_audit(world: &World) {

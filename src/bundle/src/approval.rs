@@ -171,9 +171,7 @@ pub struct Approved<'a> {
 pub fn signing_input(claims: &Claims, officer_key: &PublicKey) -> String {
     let header = Header { alg: "EdDSA".to_string(), typ: APPROVAL_TYPE.to_string(), kid: officer_key.key_id() };
     let encode = |json: Vec<u8>| URL_SAFE_NO_PAD.encode(json);
-    let header = serde_json::to_vec(&header).expect("a header of strings serialises");
-    let claims = serde_json::to_vec(claims).expect("claims of strings and integers serialise");
-    format!("{}.{}", encode(header), encode(claims))
+    format!("{}.{}", encode(json::write(&header)), encode(json::write(claims)))
 }
 
 /// The approval: the signing input and the officer's 64-byte signature over it.
@@ -261,8 +259,8 @@ fn parse(approval: &str) -> Result<Parts<'_>, ApprovalError> {
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| ApprovalError::Form);
     let json_error = |part| move |source| ApprovalError::Json { part, source };
     let signature = decode(signature)?;
-    let header = json::parse(&decode(header)?, APPROVAL_BYTES_MAX).map_err(json_error("header"))?;
-    let claims = json::parse(&decode(claims)?, APPROVAL_BYTES_MAX).map_err(json_error("claims"))?;
+    let header = json::parse_exact(&decode(header)?, APPROVAL_BYTES_MAX).map_err(json_error("header"))?;
+    let claims = json::parse_exact(&decode(claims)?, APPROVAL_BYTES_MAX).map_err(json_error("claims"))?;
     Ok((signed, header, claims, signature))
 }
 

@@ -135,7 +135,7 @@ pub enum AuthorityKeysError {
         role: AuthorityRole,
     },
     /// A key of the wrong algorithm.
-    #[error("a {role} key must be {expected}", role = role.as_str(), expected = expected.as_str())]
+    #[error("{role} keys must be {expected}", role = role.as_str(), expected = expected.as_str())]
     Algorithm {
         /// The role.
         role: AuthorityRole,
@@ -326,6 +326,15 @@ impl Authority {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether a key is in force for any purpose, the log's and the witnesses' among them.
+    pub(crate) fn uses(&self, key: &PublicKey) -> bool {
+        let policy = &self.policy;
+        let logs = policy.logs().iter().map(|log| &log.vkey);
+        let mut noted = logs.chain(policy.witnesses().iter().map(|witness| &witness.vkey));
+        noted.any(|vkey| vkey.key_bytes() == key.bytes())
+            || self.keys.roles().iter().any(|(_, keys)| keys.contains(key))
     }
 
     /// How many changes led here.

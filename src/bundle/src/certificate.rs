@@ -108,8 +108,7 @@ impl Certificate {
     /// The certificate's time in whole seconds: the time at which approvals are judged.
     #[must_use]
     pub fn time(&self) -> Timestamp {
-        Timestamp::from_unix(0)
-            .map_or_else(|| unreachable!("1970 is a time"), |zero| zero.plus(self.timestamp_ms / 1000))
+        Timestamp::UNIX_EPOCH.plus(self.timestamp_ms / 1000)
     }
 }
 

@@ -18,8 +18,8 @@ use crate::countersignature::Countersignature;
 use crate::evidence::{Manifest, ManifestError};
 use crate::identity::{Digest, Epoch, Name, Side};
 use crate::json::{self, JsonError};
-use crate::key::KeyId;
-use crate::statement::{ParsedStatement, STATEMENT_BYTES_MAX, StatementError};
+use crate::key::{KeyAlgorithm, KeyId};
+use crate::statement::{ParsedStatement, StatementError};
 use crate::{to_sign, wire};
 
 /// The most bytes of an entry: what an entry bundle of C2SP tlog-tiles can hold.
@@ -248,7 +248,7 @@ pub enum EntryError {
     /// The manifest inside is none.
     #[error("the evidence manifest: {0}")]
     Manifest(#[from] ManifestError),
-    /// A statement or manifest inside that is for another log.
+    /// A document inside, or a remembered revocation, that is for another log.
     #[error("the document inside is for another log")]
     InnerOrigin,
     /// A list that is not sorted, names something twice, or is too long or empty.
@@ -263,6 +263,14 @@ pub enum EntryError {
     /// A reason that is empty, too long or more than one line.
     #[error("a reason is one line of 1 to {REASON_BYTES_MAX} bytes")]
     Reason,
+    /// An officer's key that cannot sign approvals, or that has another purpose.
+    #[error("the key of officer {subject} {rule}")]
+    OfficerKey {
+        /// The officer.
+        subject: Name,
+        /// The rule that is broken.
+        rule: &'static str,
+    },
     /// A threshold of 0 or above the number of officers.
     #[error("approvals_needed must be 1 to the number of officers")]
     ApprovalsNeeded,
@@ -348,8 +356,11 @@ impl Entry {
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8], check: fn(&T) -> Result<(), EntryError>) -> Result<T, EntryError> {
-    let entry: T = json::parse(bytes, ENTRY_BYTES_MAX)?;
+fn read<T: DeserializeOwned + Serialize>(
+    bytes: &[u8],
+    check: fn(&T) -> Result<(), EntryError>,
+) -> Result<T, EntryError> {
+    let entry: T = json::parse_exact(bytes, ENTRY_BYTES_MAX)?;
     check(&entry)?;
     Ok(entry)
 }
@@ -378,7 +389,6 @@ impl CertifiedStatement {
     }
 
     fn check(&self) -> Result<(), EntryError> {
-        debug_assert!(STATEMENT_BYTES_MAX < ENTRY_BYTES_MAX);
         let approvals: usize = self.approvals.iter().map(String::len).sum();
         if approvals > APPROVALS_BYTES_MAX || self.approvals.iter().any(|one| one.len() > APPROVAL_BYTES_MAX) {
             return Err(EntryError::List { list: "approvals" });
@@ -449,9 +459,13 @@ impl PolicyChange {
     fn check(&self) -> Result<(), EntryError> {
         let subjects: Vec<&Name> = self.officers.iter().map(|officer| &officer.subject).collect();
         list("officers", &subjects, OFFICERS_MAX)?;
+        if let Some(officer) = self.officers.iter().find(|officer| officer.key.algorithm() != KeyAlgorithm::Ed25519) {
+            let subject = officer.subject.clone();
+            return Err(EntryError::OfficerKey { subject, rule: "must be ed25519" });
+        }
         let mut keys: Vec<KeyId> = self.officers.iter().map(|officer| officer.key.key_id()).collect();
         keys.sort();
-        // A key in two roles counts once: here it may not stand twice at all.
+        // The quorum counts people: one key may not stand for two of them.
         list("officers' keys", &keys, OFFICERS_MAX)?;
         let count = u64::try_from(self.officers.len()).unwrap_or(u64::MAX);
         if !(1..=count).contains(&self.approvals_needed) {

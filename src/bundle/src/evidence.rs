@@ -17,8 +17,8 @@ use crate::{to_sign, wire};
 pub const MANIFEST_TYPE: &str = "countermark/evidence-manifest/v1";
 /// The most bytes of a manifest: 32 KiB, so that it fits into a log entry.
 pub const MANIFEST_BYTES_MAX: usize = 32 * 1024;
-/// The most items.
-pub const ITEMS_MAX: usize = 256;
+/// The most items: what fits into a manifest of [`MANIFEST_BYTES_MAX`] with short texts.
+pub const ITEMS_MAX: usize = 128;
 /// The most bytes of a text in an item.
 pub const TEXT_BYTES_MAX: usize = 200;
 
@@ -100,7 +100,7 @@ pub enum ManifestError {
 impl Manifest {
     /// Reads and checks a manifest.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let manifest: Self = json::parse(bytes, MANIFEST_BYTES_MAX)?;
+        let manifest: Self = json::parse_exact(bytes, MANIFEST_BYTES_MAX)?;
         if manifest.kind != MANIFEST_TYPE {
             return Err(JsonError::WrongType { expected: MANIFEST_TYPE }.into());
         }

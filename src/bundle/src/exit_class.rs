@@ -77,3 +77,30 @@ impl ExitClass {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ExitClass;
+
+    #[test]
+    fn every_class_has_its_documented_code_and_word() {
+        for (class, code, word) in [
+            (ExitClass::OurFault, 1, "our fault"),
+            (ExitClass::Usage, 2, "usage"),
+            (ExitClass::Malformed, 10, "malformed"),
+            (ExitClass::Proof, 11, "signature or proof"),
+            (ExitClass::Quorum, 12, "quorum"),
+            (ExitClass::Stale, 13, "stale"),
+            (ExitClass::Rollback, 14, "rollback"),
+            (ExitClass::Fork, 15, "fork"),
+            (ExitClass::Revoked, 16, "revoked"),
+            (ExitClass::NotActive, 17, "not active"),
+            (ExitClass::UnknownAuthority, 18, "unknown authority"),
+            (ExitClass::NotChecked, 19, "not checked"),
+            (ExitClass::RefusedByPolicy, 20, "refused by policy"),
+            (ExitClass::Unreachable, 21, "unreachable"),
+        ] {
+            assert_eq!((class.code(), class.as_str()), (code, word));
+        }
+    }
+}

@@ -171,6 +171,9 @@ pub struct Timestamp(u64);
 const TIMESTAMP_MAX: u64 = 253_402_300_799;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Self = Self(0);
+
     /// Takes seconds since 1970-01-01T00:00:00Z; `None` after the year 9999.
     #[must_use]
     pub const fn from_unix(seconds: u64) -> Option<Self> {

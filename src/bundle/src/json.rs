@@ -3,7 +3,8 @@
 
 use alloc::vec::Vec;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::Value;
 
 /// The largest integer in any document: 2^53−1, the largest that every JSON reader keeps exactly (RFC 8259 §6).
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -38,10 +39,31 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, J
     serde_json::from_slice(bytes).map_err(JsonError::Invalid)
 }
 
+/// [`parse`], and refuses the second forms that a derived reader takes besides the documented one: a list in place of
+/// an object, `null` in place of an absent field, `{"word": null}` in place of a word.
+///
+/// White space, the order of fields and the escapes in texts stay free: what is signed or logged is the exact bytes.
+pub fn parse_exact<T: DeserializeOwned + Serialize>(bytes: &[u8], bytes_max: usize) -> Result<T, JsonError> {
+    let document: T = parse(bytes, bytes_max)?;
+    let (given, ours): (Value, Value) = serde_json::from_slice(bytes)
+        .and_then(|given| Ok((given, serde_json::to_value(&document)?)))
+        .map_err(JsonError::Invalid)?;
+    if given != ours {
+        return Err(JsonError::Invalid(serde_json::Error::custom(
+            "a list, a null or an object stands where the format has another form",
+        )));
+    }
+    Ok(document)
+}
+
+/// Compact JSON.
+pub(crate) fn write<T: Serialize>(document: &T) -> Vec<u8> {
+    serde_json::to_vec(document).expect("our documents have string keys only, so they always serialise")
+}
+
 /// Compact JSON and a final newline: the one encoding of everything that is written by us on one line.
 pub(crate) fn write_line<T: Serialize>(document: &T) -> Vec<u8> {
-    let mut bytes =
-        serde_json::to_vec(document).expect("our documents have string keys only, so they always serialise");
+    let mut bytes = write(document);
     bytes.push(b'\n');
     bytes
 }
@@ -52,4 +74,56 @@ pub(crate) fn write_indented<T: Serialize>(document: &T) -> Vec<u8> {
         serde_json::to_vec_pretty(document).expect("our documents have string keys only, so they always serialise");
     bytes.push(b'\n');
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        number: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word: Option<Word>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Word {
+        Yes,
+    }
+
+    #[test]
+    fn a_document_has_one_form_and_free_white_space() {
+        let read = |text: &str| parse_exact::<Document>(text.as_bytes(), 64);
+        for good in [r#"{"number":1,"word":"Yes"}"#, " { \"word\" : \"\\u0059es\", \"number\" : 1 } \n"] {
+            assert_eq!(read(good).unwrap(), Document { number: 1, word: Some(Word::Yes) });
+        }
+        assert_eq!(read(r#"{"number":1}"#).unwrap().word, None);
+        // All of these are taken by a derived reader alone.
+        for second in [r#"[1,"Yes"]"#, r#"{"number":1,"word":null}"#, r#"{"number":1,"word":{"Yes":null}}"#] {
+            assert!(parse::<Document>(second.as_bytes(), 64).is_ok(), "{second}");
+            assert!(matches!(read(second), Err(JsonError::Invalid(_))), "{second}");
+        }
+        for bad in
+            ["", "{}", r#"{"number":1,"number":1}"#, r#"{"number":1,"x":1}"#, r#"{"number":1}{}"#, "{\"number\":1.0}"]
+        {
+            assert!(matches!(read(bad), Err(JsonError::Invalid(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_size_is_looked_at_before_anything_else() {
+        let error = parse::<Document>(&[b'x'; 65], 64).unwrap_err();
+        assert!(matches!(error, JsonError::TooLarge { found: 65, limit: 64 }), "{error}");
+    }
+
+    #[test]
+    fn lines_are_compact_and_indented_documents_end_with_a_newline() {
+        let document = Document { number: 1, word: None };
+        assert_eq!(write(&document), b"{\"number\":1}");
+        assert_eq!(write_line(&document), b"{\"number\":1}\n");
+        assert_eq!(write_indented(&document), b"{\n  \"number\": 1\n}\n");
+    }
 }

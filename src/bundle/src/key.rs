@@ -107,7 +107,7 @@ impl PublicKey {
             }
             KeyAlgorithm::X25519 => {
                 let key: &[u8; 32] = bytes.try_into().map_err(|_| length())?;
-                *key != [0; 32]
+                is_usable_x25519(key)
             }
         };
         if !usable {
@@ -190,6 +190,36 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
+/// p−1 for the prime p = 2^255−19, little-endian as every X25519 key.
+const X25519_P_MINUS_ONE: [u8; 32] = {
+    let mut bytes = [0xff; 32];
+    (bytes[0], bytes[31]) = (0xec, 0x7f);
+    bytes
+};
+
+/// The two points of order 8 on the curve of X25519.
+const X25519_ORDER_8: [[u8; 32]; 2] = [
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+];
+
+/// Whether X25519 bytes are the one encoding of a point that is not of small order.
+///
+/// X25519 ignores the top bit and reduces modulo p: without this rule one key had several identities, and a revoked one
+/// could return under another. With a point of small order the session's secret is known to everybody.
+fn is_usable_x25519(key: &[u8; 32]) -> bool {
+    // SPEC: RFC 7748 §5 and §6.1; the points of small order are 0, 1, p-1 and the two of order 8.
+    let below_p_minus_one = key.iter().rev().lt(X25519_P_MINUS_ONE.iter().rev());
+    let is_0_or_1 = key[0] <= 1 && key[1..] == [0; 31];
+    below_p_minus_one && !is_0_or_1 && !X25519_ORDER_8.contains(key)
+}
+
 /// Finds a key by its identity.
 #[must_use]
 pub fn find(keys: &[PublicKey], id: KeyId) -> Option<&PublicKey> {
@@ -216,6 +246,28 @@ mod tests {
     }
 
     #[test]
+    fn an_x25519_key_has_one_encoding_and_a_large_order() {
+        let little_endian = |first: u8, middle: u8, last: u8| {
+            let mut bytes = [middle; 32];
+            (bytes[0], bytes[31]) = (first, last);
+            bytes
+        };
+        let usable = |bytes: &[u8; 32]| PublicKey::new(KeyAlgorithm::X25519, bytes).is_ok();
+        let p_minus = |n: u8| little_endian(0xed - n, 0xff, 0x7f);
+        for good in [little_endian(9, 0, 0), little_endian(2, 0, 0), p_minus(2), [101; 32]] {
+            assert!(usable(&good), "{good:?}");
+            let mut top_bit = good;
+            top_bit[31] |= 0x80;
+            assert!(!usable(&top_bit), "the top bit is ignored by X25519: {good:?}");
+        }
+        let p_plus = |n: u8| little_endian(0xed + n, 0xff, 0x7f);
+        let small_order = [[0; 32], little_endian(1, 0, 0), p_minus(1), X25519_ORDER_8[0], X25519_ORDER_8[1]];
+        for bad in small_order.into_iter().chain([p_minus(0), p_plus(1), p_plus(9), [0xff; 32]]) {
+            assert!(!usable(&bad), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_key_signs_only_with_its_own_algorithm() {
         let (ed, p384) = (ed25519_signer(1), p384_signer(1));
         let (by_ed, by_p384) = (ed.sign(b"m"), p384.sign(b"m"));
@@ -237,10 +289,9 @@ mod tests {
     #[test]
     fn a_high_s_signature_is_accepted_too() {
         let signer = p384_signer(1);
-        let low = p384::ecdsa::Signature::from_slice(&signer.sign(b"m")).unwrap();
-        let (r, s) = (low.r().to_bytes(), (-*low.s()).to_bytes());
-        let high = [r.as_slice(), s.as_slice()].concat();
-        assert_ne!(high, low.to_bytes().as_slice());
+        let low = signer.sign(b"m");
+        let high = crate::testing::with_other_s(&low);
+        assert_ne!(high, low);
         assert_eq!(signer.public().verify_p384(b"m", &high), Ok(()));
     }
 }

@@ -14,6 +14,7 @@
 //! Invariant: a type that is called `Verified…` or `Parsed…` can only be made by the function that checked it.
 #![no_std]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::as_conversions))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop at that line"))]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
@@ -43,4 +44,8 @@ pub use identity::{Digest, Epoch, Namespace, Side, Timestamp};
 pub use key::{KeyAlgorithm, KeyId, PublicKey};
 
 #[cfg(test)]
+mod hostile_bytes;
+#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod worked_examples;

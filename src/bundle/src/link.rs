@@ -51,7 +51,7 @@ impl ConsistencyLink {
 
     /// Reads a link.
     pub fn parse(bytes: &[u8]) -> Result<Self, LinkError> {
-        let link: Self = json::parse(bytes, LINK_BYTES_MAX)?;
+        let link: Self = json::parse_exact(bytes, LINK_BYTES_MAX)?;
         if link.kind != LINK_TYPE {
             return Err(JsonError::WrongType { expected: LINK_TYPE }.into());
         }
@@ -66,6 +66,9 @@ impl ConsistencyLink {
     }
 
     /// The proof.
+    ///
+    /// # Panics
+    /// Never: [`Self::new`] and [`Self::parse`] refuse more hashes than a proof has.
     #[must_use]
     pub fn proof(&self) -> ConsistencyProof {
         ConsistencyProof::new(self.proof.clone()).expect("its length was checked when the link was made")

@@ -3,184 +3,30 @@
 //! The log admits with [`NamespaceState::check`] and the auditor replays with [`NamespaceState::apply`]: one code, so
 //! the two can never differ. A policy can forbid more; it can never permit what is refused here.
 
+mod violation;
+
+pub use violation::{Returning, RuleViolation};
+
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 
-use crate::approval::{self, ApprovalError, Approved, Officer};
-use crate::authority::{Authority, AuthorityChangeError};
-use crate::certificate::{Certificate, CertificateError};
-use crate::countersignature::{self, CountersignatureError, Countersigned};
-use crate::entry::{Activation, CertifiedStatement, Entry, EntryError, Evidence, PolicyChange, Revocation};
+use crate::approval::{self, Approved, Officer};
+use crate::authority::{Authority, AuthorityChangeError, AuthorityKeysError};
+use crate::certificate::Certificate;
+use crate::countersignature::{self, Countersigned};
+use crate::entry::{
+    Activation, AuthorityChange, CertifiedStatement, Entry, EntryError, Evidence, PolicyChange, Revocation,
+};
 use crate::identity::{Digest, Epoch, Name, Namespace, Side};
-use crate::key::{self, KeyId, PublicKey, SignatureError};
-use crate::statement::{ParsedStatement, Statement, StatementError};
+use crate::key::{self, KeyId, PublicKey};
+use crate::statement::{ParsedStatement, Statement};
 use crate::to_sign;
 use crate::trust::{Limits, TrustFile};
 
 /// How many entries must follow an activation before it may be renewed, so that a bundle's tail stays short.
 pub const RENEWAL_AFTER: u64 = 4;
-
-/// Which rule an entry breaks.
-#[derive(Debug, thiserror::Error)]
-pub enum RuleViolation {
-    /// Not an entry.
-    #[error(transparent)]
-    Entry(#[from] EntryError),
-    /// For another log.
-    #[error("the entry is for {found}, this log is {expected}")]
-    OtherLog {
-        /// This log.
-        expected: Origin,
-        /// The one it names.
-        found: Origin,
-    },
-    /// The log begins with something else than its policy.
-    #[error("the first entry of a log is its policy-change entry")]
-    NoPolicy,
-    /// The statement inside is none.
-    #[error("the statement: {0}")]
-    Statement(#[from] StatementError),
-    /// Epochs rise by one per certified statement.
-    #[error("the statement has epoch {found}, the next one is {expected}")]
-    Epoch {
-        /// The next epoch.
-        expected: Epoch,
-        /// What was found.
-        found: Epoch,
-    },
-    /// The statement does not name the last certified one.
-    #[error("the statement names another previous statement than the last certified one")]
-    Chain {
-        /// The last certified statement.
-        expected: Option<Digest>,
-        /// What was found.
-        found: Option<Digest>,
-    },
-    /// Longer than the trust file allows.
-    #[error("the statement lives {found} seconds, at most {limit} are allowed")]
-    StatementLifetime {
-        /// Seconds found.
-        found: u64,
-        /// Seconds allowed.
-        limit: u64,
-    },
-    /// A revoked fleet or key never returns.
-    #[error("{what} was revoked and never returns")]
-    Returns {
-        /// The fleet or key.
-        what: Returning,
-    },
-    /// The decision names another policy than the one in force.
-    #[error("the decision was made under policy {found}, in force is {expected}")]
-    Policy {
-        /// In force.
-        expected: Digest,
-        /// What was found.
-        found: Digest,
-    },
-    /// The certificate does not certify.
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    /// Certificates rise in time.
-    #[error("the certificate's time does not rise: {found} ms after {last} ms")]
-    CertificateTime {
-        /// The last certificate's time.
-        last: u64,
-        /// This one's.
-        found: u64,
-    },
-    /// Too few officers, or an approval that does not count.
-    #[error(transparent)]
-    Approval(#[from] ApprovalError),
-    /// An activation of something that was never certified, or of other bytes, or at another place.
-    #[error("the activation does not match a certified statement of epoch {epoch}")]
-    NotCertified {
-        /// The epoch that it names.
-        epoch: Epoch,
-    },
-    /// Activations strictly rise.
-    #[error("epoch {found} is not above the newest active epoch {newest}")]
-    ActivationOrder {
-        /// The newest active epoch.
-        newest: Epoch,
-        /// The one to activate.
-        found: Epoch,
-    },
-    /// Another renewal number than the next one.
-    #[error("renewal {found} of epoch {epoch}, the next one is {expected}")]
-    Renewal {
-        /// The epoch.
-        epoch: Epoch,
-        /// The next renewal number.
-        expected: u64,
-        /// What was found.
-        found: u64,
-    },
-    /// A renewal before enough entries followed the last activation.
-    #[error("a renewal of epoch {epoch} is admitted once {RENEWAL_AFTER} entries follow its last activation")]
-    RenewalTooEarly {
-        /// The epoch.
-        epoch: Epoch,
-    },
-    /// An activation of a revoked epoch.
-    #[error("epoch {epoch} was revoked")]
-    RevokedEpoch {
-        /// The epoch.
-        epoch: Epoch,
-    },
-    /// The countersignatures do not activate.
-    #[error(transparent)]
-    Countersignature(#[from] CountersignatureError),
-    /// Signed by a key that is not one of that side's for this purpose.
-    #[error("signed by {found}, which is not a {purpose} key of the {side}", side = side.as_str())]
-    UnknownKey {
-        /// Whose it should be.
-        side: Side,
-        /// What for.
-        purpose: &'static str,
-        /// The key that it names.
-        found: KeyId,
-    },
-    /// A signature that does not verify.
-    #[error("the {purpose} signature: {source}")]
-    Signature {
-        /// What for.
-        purpose: &'static str,
-        /// What is wrong.
-        source: SignatureError,
-    },
-    /// Policy changes are numbered.
-    #[error("the policy change has serial {found}, the next one is {expected}")]
-    PolicySerial {
-        /// The next number.
-        expected: u64,
-        /// What was found.
-        found: u64,
-    },
-    /// A change of authority that is not valid.
-    #[error("the change of authority: {0}")]
-    AuthorityChange(#[from] AuthorityChangeError),
-}
-
-/// What was revoked and came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Returning {
-    /// A fleet.
-    Fleet(Name),
-    /// A member's key.
-    Key(KeyId),
-}
-
-impl core::fmt::Display for Returning {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Fleet(fleet) => write!(f, "fleet {fleet}"),
-            Self::Key(key) => write!(f, "key {key}"),
-        }
-    }
-}
 
 /// What is known of one certified statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,10 +112,13 @@ impl NamespaceState {
         })
     }
 
-    /// How many entries were applied.
+    /// How many entries were applied or skipped.
+    ///
+    /// # Panics
+    /// Never: no log reaches 2^63 entries.
     #[must_use]
     pub fn size(&self) -> TreeSize {
-        TreeSize::new(self.size).expect("an index was checked for every entry applied")
+        TreeSize::new(self.size).expect("a log ends below 2^63 entries")
     }
 
     /// The keys in force.
@@ -291,6 +140,7 @@ impl NamespaceState {
     }
 
     /// Every certified statement, by epoch.
+    #[must_use]
     pub fn statements(&self) -> impl DoubleEndedIterator<Item = (Epoch, &StatementRecord)> {
         self.statements.iter().map(|(epoch, record)| (*epoch, record))
     }
@@ -398,8 +248,8 @@ impl NamespaceState {
                 Ok(Effect::Nothing)
             }
             Entry::AuthorityChange(change) => {
-                self.policy_in_force()?;
-                Ok(Effect::Authority(alloc::boxed::Box::new(self.authority.after(change)?)))
+                let policy = self.policy_in_force()?;
+                self.check_authority_change(change, policy)
             }
         }
     }
@@ -414,12 +264,29 @@ impl NamespaceState {
             return Err(RuleViolation::PolicySerial { expected, found: change.serial });
         }
         check_policy_change(change, &self.authority.keys().administration.authority)?;
+        if let Some(officer) = change.officers.iter().find(|officer| self.authority.uses(&officer.key)) {
+            let subject = officer.subject.clone();
+            return Err(EntryError::OfficerKey { subject, rule: "has another purpose; one key, one purpose" }.into());
+        }
         Ok(Effect::Policy(PolicyInForce {
             serial: change.serial,
             digest: change.policy,
             officers: change.officers.clone(),
             approvals_needed: change.approvals_needed,
         }))
+    }
+
+    fn check_authority_change(
+        &self,
+        change: &AuthorityChange,
+        policy: &PolicyInForce,
+    ) -> Result<Effect, RuleViolation> {
+        let after = self.authority.after(change)?;
+        if let Some(officer) = policy.officers.iter().find(|officer| after.uses(&officer.key)) {
+            let two = AuthorityKeysError::TwoPurposes { key_id: officer.key.key_id() };
+            return Err(AuthorityChangeError::Keys(two).into());
+        }
+        Ok(Effect::Authority(Box::new(after)))
     }
 
     /// The rules that a statement must obey before anybody approves or certifies it: epoch, chain, lifetime, nothing
@@ -432,12 +299,12 @@ impl NamespaceState {
                 found: statement.origin.clone(),
             });
         }
-        let last = self.newest_certified();
-        let expected = self.next_epoch().ok_or(EntryError::List { list: "epochs" })?;
-        if statement.epoch != expected {
-            return Err(RuleViolation::Epoch { expected, found: statement.epoch });
+        let (next, found) = (self.next_epoch(), statement.epoch);
+        if next != Some(found) {
+            // After the last epoch of the range there is no next one.
+            return Err(RuleViolation::Epoch { expected: next.unwrap_or(found), found });
         }
-        let expected = last.map(|record| record.statement.digest());
+        let expected = self.newest_certified().map(|record| record.statement.digest());
         if statement.previous != expected {
             return Err(RuleViolation::Chain { expected, found: statement.previous });
         }
@@ -501,7 +368,7 @@ impl NamespaceState {
         let epoch = activation.epoch;
         let (expected, due) = self.next_renewal(epoch).ok_or(RuleViolation::NotCertified { epoch })?;
         match self.newest_active {
-            Some(newest) if epoch < newest || (epoch == newest && expected == 0) => {
+            Some(newest) if epoch < newest => {
                 return Err(RuleViolation::ActivationOrder { newest, found: epoch });
             }
             Some(_) | None => {}
@@ -521,7 +388,7 @@ enum Effect {
     Activated(Epoch),
     Revoked(Revocation),
     Policy(PolicyInForce),
-    Authority(alloc::boxed::Box<Authority>),
+    Authority(Box<Authority>),
     Nothing,
 }
 

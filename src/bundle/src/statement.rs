@@ -149,7 +149,8 @@ pub struct MemberKey {
     pub role: KeyRole,
     /// Its algorithm: x25519 for sessions, ed25519 for identity.
     pub algorithm: KeyAlgorithm,
-    /// The key in hex.
+    /// The key in lower-case hex.
+    #[serde(deserialize_with = "wire::hex_text")]
     pub public_key: String,
     /// From when it may be used.
     pub not_before: Timestamp,
@@ -286,7 +287,7 @@ pub struct ParsedStatement {
 impl ParsedStatement {
     /// Reads a statement of at most [`STATEMENT_BYTES_MAX`] bytes and checks every rule that it must obey by itself.
     pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
-        let statement: Statement = json::parse(bytes, STATEMENT_BYTES_MAX)?;
+        let statement: Statement = json::parse_exact(bytes, STATEMENT_BYTES_MAX)?;
         statement.check()?;
         Ok(Self { bytes: bytes.to_vec(), digest: Digest::of(bytes), statement })
     }

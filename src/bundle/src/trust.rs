@@ -168,6 +168,9 @@ impl TrustFile {
     }
 
     /// The namespace behind the origin's last slash.
+    ///
+    /// # Panics
+    /// If the origin has none, which [`Self::parse`] and [`Self::check`] refuse.
     #[must_use]
     pub fn namespace(&self) -> Namespace {
         Namespace::of_origin(&self.origin).expect("checked when the trust file was read or built")
@@ -239,7 +242,8 @@ impl Floor {
         }
         for revocation in &floor.revocations {
             match Entry::parse(revocation.as_bytes())? {
-                Entry::Revocation(_) => {}
+                Entry::Revocation(revocation) if revocation.origin == floor.origin => {}
+                Entry::Revocation(_) => return Err(EntryError::InnerOrigin.into()),
                 Entry::CertifiedStatement(_)
                 | Entry::Activation(_)
                 | Entry::Evidence(_)

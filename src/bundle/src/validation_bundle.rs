@@ -76,6 +76,9 @@ impl Record {
     }
 
     /// The audit path.
+    ///
+    /// # Panics
+    /// Never: [`Self::new`] and [`ValidationBundle::parse`] refuse more hashes than a path has.
     #[must_use]
     pub fn path(&self) -> InclusionProof {
         InclusionProof::new(self.path.clone()).expect("its length was checked when the record was made")

@@ -2,7 +2,6 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -20,9 +19,19 @@ pub(crate) fn hex_lower(text: &str) -> Option<Vec<u8>> {
     hex::decode(text).ok()
 }
 
+/// A text that must be lower-case hex, kept as text.
+pub(crate) fn hex_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if hex_lower(&text).is_none() {
+        return Err(de::Error::custom("expected lower-case hex"));
+    }
+    Ok(text)
+}
+
 /// Bytes as standard, padded base64 (RFC 4648 §4) without stray bits.
 pub(crate) mod base64_bytes {
-    use super::*;
+    use super::{Deserialize, Deserializer, STANDARD, Serializer, String, Vec, de};
+    use base64::Engine as _;
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&STANDARD.encode(bytes))
@@ -41,7 +50,7 @@ pub(crate) mod base64_bytes {
 
 /// An integer from 0 to 2^53−1.
 pub(crate) mod integer {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serializer, de};
     use crate::json::INTEGER_MAX;
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` hands over a reference")]
@@ -97,7 +106,6 @@ macro_rules! with_number {
         pub(crate) mod $name {
             use super::*;
 
-            #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` hands over a reference")]
             pub(crate) fn serialize<S: Serializer>(value: &$type, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_u64(value.get())
             }
@@ -115,7 +123,7 @@ with_number!(leaf_index, countermark_tlog::size::LeafIndex);
 
 /// A list of node hashes in base64, as in an inclusion or consistency proof.
 pub(crate) mod hashes {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serialize, Serializer, String, Vec, de};
     use countermark_tlog::hash::Hash;
 
     pub(crate) fn serialize<S: Serializer>(hashes: &[Hash], serializer: S) -> Result<S::Ok, S::Error> {

@@ -35,9 +35,10 @@ pub fn aside(line: &str) {
     anstream::println!("{DIM}{line}{DIM:#}");
 }
 
-/// A step that was done: what, who, how long.
+/// A step that was done: how long it took, what, who.
 pub fn step(what: &str, who: &str, elapsed: std::time::Duration) {
-    anstream::println!("{GREEN}✓{GREEN:#} {what:<44} {DIM}{who:<58} {:>7} ms{DIM:#}", elapsed.as_millis());
+    let elapsed = elapsed.as_millis();
+    anstream::println!("{GREEN}✓{GREEN:#} {DIM}{elapsed:>6} ms{DIM:#}  {what:<46} {DIM}{who}{DIM:#}");
 }
 
 /// What went wrong, on standard error.

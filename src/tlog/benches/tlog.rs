@@ -121,8 +121,9 @@ fn cosigned_checkpoint(criterion: &mut Criterion) {
     let log = Signer::new(ORIGIN, SignatureType::Ed25519, 1);
     let witnesses: Vec<Signer> =
         (2..6).map(|seed| Signer::new(&format!("w{seed}"), SignatureType::CosignatureEd25519, seed)).collect();
-    let lines: String = witnesses.iter().map(|w| format!("witness {} {}\n", w.vkey.name(), w.vkey)).collect();
-    let names: String = witnesses.iter().map(|w| format!(" {}", w.vkey.name())).collect();
+    let lines = witnesses.iter().map(|w| format!("witness {} {}\n", w.vkey.name(), w.vkey));
+    let names = witnesses.iter().map(|w| format!(" {}", w.vkey.name()));
+    let (lines, names) = (lines.collect::<Vec<_>>().concat(), names.collect::<Vec<_>>().concat());
     let policy = format!("log {}\n{lines}group three-of-four 3{names}\nquorum three-of-four\n", log.vkey);
     let policy = Policy::parse(policy.as_bytes()).unwrap();
     let text = checkpoint().text();

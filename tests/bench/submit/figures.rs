@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bare::Bare;
-
 /// Times, sorted.
-#[derive(Clone)]
 pub struct Sample(Vec<Duration>);
 
 impl Sample {
@@ -47,14 +44,14 @@ impl Row {
     }
 
     /// A line of something that needs these signatures.
-    pub fn beside(what: &str, sample: Sample, signatures: &Sample) -> Self {
+    pub fn over(what: &str, sample: Sample, signatures: &Sample) -> Self {
         let over_signatures = sample.ratio(signatures);
         Self { what: what.to_string(), sample, over_signatures }
     }
 }
 
-/// Prints rows with their ratios to the bare write, the bare commit and the bare signatures.
-pub fn table(title: &str, rows: &[Row], bare: &Bare) {
+/// Prints rows, with the ratios of their medians to that of the bare write and of the bare commit.
+pub fn table(title: &str, rows: &[Row], write: &Sample, commit: &Sample) {
     println!("\n{title}");
     let header = ["n", "p50", "p99", "/ write", "/ SQLite", "/ signatures"];
     print_row("", header.map(ToString::to_string));
@@ -63,8 +60,8 @@ pub fn table(title: &str, rows: &[Row], bare: &Bare) {
             sample.len().to_string(),
             milliseconds(sample.percentile(50)),
             milliseconds(sample.percentile(99)),
-            sample.ratio(&bare.write),
-            sample.ratio(&bare.commit),
+            sample.ratio(write),
+            sample.ratio(commit),
             over_signatures.clone(),
         ];
         print_row(what, cells);
@@ -72,7 +69,7 @@ pub fn table(title: &str, rows: &[Row], bare: &Bare) {
 }
 
 fn print_row(what: &str, [count, p50, p99, write, commit, signatures]: [String; 6]) {
-    let line = format!("  {what:<32} {count:>5} {p50:>10} {p99:>10} {write:>9} {commit:>9} {signatures:>13}");
+    let line = format!("  {what:<32} {count:>5} {p50:>11} {p99:>11} {write:>9} {commit:>9} {signatures:>13}");
     println!("{}", line.trim_end());
 }
 

@@ -202,12 +202,13 @@ fn witness_name(number: u8) -> String {
 }
 
 fn policy(log: &Ed25519, witnesses: &[Ed25519]) -> String {
-    let (mut lines, mut names) = (String::new(), String::new());
+    let (mut lines, mut names) = (vec![], vec![]);
     for (number, witness) in (0..).zip(witnesses) {
         let vkey = witness.vkey(&witness_name(number), SignatureType::CosignatureEd25519);
-        lines.push_str(&format!("witness witness-{number} {vkey}\n"));
-        names.push_str(&format!(" witness-{number}"));
+        lines.push(format!("witness witness-{number} {vkey}\n"));
+        names.push(format!(" witness-{number}"));
     }
+    let (lines, names) = (lines.concat(), names.concat());
     let log = log.vkey(ORIGIN, SignatureType::Ed25519);
     format!("log {log}\n{lines}group three-of-four {QUORUM}{names}\nquorum three-of-four\n")
 }

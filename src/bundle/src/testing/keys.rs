@@ -45,3 +45,9 @@ pub(crate) fn p384_signer(seed: u8) -> TestSigner {
 pub(crate) fn x25519_public(seed: u8) -> PublicKey {
     PublicKey::new(KeyAlgorithm::X25519, &[seed; 32]).unwrap()
 }
+
+/// The other form of an ECDSA P-384 signature r‖s: the same r, and n − s.
+pub(crate) fn with_other_s(signature: &[u8]) -> Vec<u8> {
+    let signature = p384::ecdsa::Signature::from_slice(signature).unwrap();
+    [signature.r().to_bytes(), (-*signature.s()).to_bytes()].concat()
+}

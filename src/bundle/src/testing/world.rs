@@ -8,6 +8,7 @@ use crate::countersignature::{Countersignature, Countersigned};
 use crate::entry::*;
 use crate::evidence::{CheckedBy, Item, MANIFEST_TYPE, Manifest};
 use crate::identity::{Digest, Epoch, Name, Namespace, Side, Timestamp};
+use crate::key::KeyId;
 use crate::link::ConsistencyLink;
 use crate::namespace_state::NamespaceState;
 use crate::statement::*;
@@ -71,16 +72,15 @@ pub(crate) struct World {
     pub policy: Digest,
 }
 
+/// A log and witnesses of which all but one must cosign.
 pub(crate) fn policy_text(log: &TestSigner, witnesses: &[TestSigner]) -> String {
-    let mut text = format!("log {}\n", vkey(ORIGIN, SignatureType::Ed25519, log));
-    let mut names = String::new();
-    for (i, witness) in witnesses.iter().enumerate() {
-        let key = vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519, witness);
-        text.push_str(&format!("witness w{i} {key}\n"));
-        names.push_str(&format!(" w{i}"));
-    }
-    text.push_str(&format!("group quorum-of-witnesses {}{names}\nquorum quorum-of-witnesses\n", witnesses.len() - 1));
-    text
+    let key = |i: usize, witness| vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519, witness);
+    let mut lines = vec![format!("log {}", vkey(ORIGIN, SignatureType::Ed25519, log))];
+    lines.extend(witnesses.iter().enumerate().map(|(i, witness)| format!("witness w{i} {}", key(i, witness))));
+    let names: Vec<String> = (0..witnesses.len()).map(|i| format!("w{i}")).collect();
+    lines.push(format!("group quorum-of-witnesses {} {}", witnesses.len() - 1, names.join(" ")));
+    lines.push("quorum quorum-of-witnesses\n".to_string());
+    lines.join("\n")
 }
 
 impl World {
@@ -285,8 +285,7 @@ impl World {
     }
 
     pub(crate) fn revoke(&self, side: Side, epochs: &[u64], fleets: &[&str]) -> Entry {
-        let signer = &self.revocation[usize::from(side == Side::Operator)];
-        let mut revocation = Revocation {
+        self.revocation(Revocation {
             kind: REVOCATION_TYPE.to_string(),
             origin: origin(),
             side,
@@ -294,11 +293,21 @@ impl World {
             fleets: fleets.iter().map(|fleet| name(fleet)).collect(),
             keys: vec![],
             reason: "drill".to_string(),
-            key_id: signer.public().key_id(),
+            key_id: self.revocation[usize::from(side == Side::Operator)].public().key_id(),
             signature: vec![],
-        };
+        })
+    }
+
+    /// A revocation, signed by its side.
+    pub(crate) fn revocation(&self, mut revocation: Revocation) -> Entry {
+        let signer = &self.revocation[usize::from(revocation.side == Side::Operator)];
         revocation.signature = signer.sign(&to_sign::revocation(&revocation));
         Entry::Revocation(revocation)
+    }
+
+    pub(crate) fn revoke_key(&self, side: Side, key: KeyId) -> Entry {
+        let Entry::Revocation(revocation) = self.revoke(side, &[], &[]) else { unreachable!("a revocation") };
+        self.revocation(Revocation { keys: vec![key], ..revocation })
     }
 
     pub(crate) fn evidence(&self, side: Side, claims: &str) -> Entry {

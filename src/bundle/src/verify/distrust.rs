@@ -346,9 +346,12 @@ impl Distrust {
             | Self::Unexpected { .. }
             | Self::NoStatement
             | Self::RememberedRevocation => ExitClass::Malformed,
-            Self::OtherOrigin { .. } | Self::UnknownLogKey | Self::NotPinned { .. } => ExitClass::UnknownAuthority,
-            Self::AuthorityChange { .. } | Self::Unwitnessed { .. } => ExitClass::UnknownAuthority,
-            Self::Certificate(CertificateError::UnknownKey { .. })
+            Self::OtherOrigin { .. }
+            | Self::UnknownLogKey
+            | Self::NotPinned { .. }
+            | Self::AuthorityChange { .. }
+            | Self::Unwitnessed { .. }
+            | Self::Certificate(CertificateError::UnknownKey { .. })
             | Self::Countersignature(CountersignatureError::UnknownKey { .. }) => ExitClass::UnknownAuthority,
             Self::Witnessed { .. }
             | Self::LogSignature(_)

@@ -141,8 +141,10 @@ fn check_tail_entry<'e>(
         Entry::CertifiedStatement(certified) => {
             let parsed = certified.parsed().map_err(|source| broken(source.into()))?;
             let (epoch, digest) = (parsed.statement().epoch, parsed.digest());
-            if epoch <= chosen.statement.statement().epoch {
-                return Err(broken(RuleViolation::Epoch { expected: epoch, found: epoch }));
+            let current = chosen.statement.statement().epoch;
+            if epoch <= current {
+                let expected = current.next().unwrap_or(current);
+                return Err(broken(RuleViolation::Epoch { expected, found: epoch }));
             }
             let namespace = crate::identity::Namespace::of_origin(authority.origin())
                 .map_err(|_| Distrust::Unexpected { index })?;

@@ -70,6 +70,6 @@ fn what_is_unknown_missing_or_malformed_is_refused() {
     assert!(matches!(Config::load(&path), Err(ConfigError::File(ReadError::Io { .. }))));
     std::fs::write(&path, "").unwrap();
     assert!(matches!(Config::load(&path), Err(ConfigError::Malformed { .. })));
-    std::fs::write(&path, " ".repeat(70_000)).unwrap();
+    std::fs::write(&path, " ".repeat((1 << 20) + 1)).unwrap();
     assert!(matches!(Config::load(&path), Err(ConfigError::File(ReadError::TooLarge { .. }))));
 }

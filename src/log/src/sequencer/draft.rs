@@ -58,7 +58,7 @@ impl Draft {
     pub(super) fn consider(&mut self, candidate: Candidate, settings: &NamespaceSettings, now_ms: u64) {
         let Candidate { parsed, answer } = candidate;
         let identity = parsed.identity();
-        if let Some(position) = None::<&usize> {
+        if let Some(position) = self.positions.get(&identity) {
             let outcome = Outcome::Same(*position);
             self.waiters.push(Waiter { answer, outcome });
             return;

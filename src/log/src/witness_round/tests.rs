@@ -267,3 +267,19 @@ async fn a_late_cosignature_counts_only_for_the_head_that_it_is_on() {
     assert!(before.elapsed() < RETRY_BACKOFF_MIN, "{:?}", before.elapsed());
     assert_eq!(cosigners(&handle), ["w0.example", "w1.example", "w2.example"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn new_heads_do_not_shorten_the_wait_after_a_failed_round() {
+    let world = World::new();
+    let (_, handle) = world.served().await;
+    publish(&world, &handle, 0).await;
+    for witness in [1, 2, 3] {
+        world.witnesses.behave(world.url(witness), Manner::Status(500));
+    }
+    let before = world.witnesses.calls(world.url(1));
+    for number in 1..=100 {
+        commit(&world, &handle, number).await;
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(world.witnesses.calls(world.url(1)) - before <= 2);
+}

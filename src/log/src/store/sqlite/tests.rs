@@ -1,16 +1,17 @@
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_migrations::{Database, Open, open_sqlite};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::*;
 use crate::head_register::FileRegister;
+use crate::ports::HeadRegister as _;
 use crate::recover::LoadError;
 use crate::sequencer::{self, NamespaceHandle, Ports, StartError, WaitLevel};
 use crate::testing::World;
-use crate::testing::audit::audit;
+use crate::testing::audit::audit_registered;
 use crate::testing::world::entry;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -54,52 +55,68 @@ impl Disk {
         Ok(sequencer::start(self.world.settings(), ports).await?.0)
     }
 
+    async fn audit(&self) -> Vec<Vec<u8>> {
+        let register = FileRegister::open(self.register.path()).unwrap();
+        let registered = register.read(&self.world.origin()).await.unwrap();
+        audit_registered(&self.world, self.store().await.as_ref(), registered.into_iter().collect()).await
+    }
+
     async fn submit(&self, handle: &NamespaceHandle, number: u64) -> u64 {
         let submission = entry(&self.world.evidence(number));
         handle.submit(submission, WaitLevel::Published, LONG).await.unwrap().index.get()
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        let name = |path: &Path| std::path::PathBuf::from(format!("{}{suffix}", path.display()));
-        let _ = std::fs::remove_file(name(to));
-        if name(from).exists() {
-            std::fs::copy(name(from), name(to)).unwrap();
-        }
-    }
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-#[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_kill() {
-    let disk = Disk::created().await;
-    let handle = disk.start().await.unwrap();
-    for number in 0..5 {
-        assert_eq!(disk.submit(&handle, number).await, number + 1);
+#[test]
+fn what_was_acknowledged_is_there_after_a_kill() {
+    let mut first = runtime();
+    let disk = first.block_on(Disk::created());
+    let mut acknowledged: Vec<(u64, u64)> = Vec::new();
+    for life in 0..4 {
+        let killed = std::mem::replace(&mut first, runtime());
+        let handle = killed.block_on(disk.start()).unwrap();
+        for (number, index) in &acknowledged {
+            assert_eq!(killed.block_on(disk.submit(&handle, *number)), *index);
+        }
+        for number in life * 100..life * 100 + 3 {
+            acknowledged.push((number, killed.block_on(disk.submit(&handle, number))));
+        }
+        // Some more are on their way when everything that runs is dropped where it stands.
+        for number in life * 100 + 3..life * 100 + 50 {
+            let (handle, submission) = (handle.clone(), entry(&disk.world.evidence(number)));
+            killed.spawn(async move { handle.submit(submission, WaitLevel::Committed, LONG).await });
+        }
+        let more = entry(&disk.world.evidence(life * 100 + 99));
+        let _ = killed.block_on(handle.submit(more, WaitLevel::Committed, Duration::from_micros(life * 700)));
+        killed.shutdown_background();
     }
-    // What a killed process leaves: the files as they are, and nothing in memory.
-    let killed = tempfile::tempdir().unwrap();
-    copy(&disk.path(), &killed.path().join("log.db"));
-    drop(handle);
-    copy(&killed.path().join("log.db"), &disk.path());
-    let again = disk.start().await.unwrap();
-    assert_eq!((again.committed().0.get(), again.published().unwrap().size.get()), (6, 6));
-    assert_eq!(disk.submit(&again, 3).await, 4);
-    assert_eq!(disk.submit(&again, 9).await, 6);
-    assert_eq!(audit(&disk.world, disk.store().await.as_ref()).await.len(), 7);
+    let handle = first.block_on(disk.start()).unwrap();
+    for (number, index) in &acknowledged {
+        assert_eq!(first.block_on(disk.submit(&handle, *number)), *index);
+    }
+    first.block_on(async { disk.audit().await });
 }
 
 #[tokio::test]
 async fn a_restored_backup_is_refused() {
     let disk = Disk::created().await;
-    let backup = tempfile::tempdir().unwrap().keep().join("log.db");
+    let backup = disk.database.path().join("backup.db");
+    let store = disk.store().await;
     let handle = disk.start().await.unwrap();
     disk.submit(&handle, 1).await;
-    copy(&disk.path(), &backup);
+    sqlx::query("VACUUM INTO ?").bind(backup.to_str().unwrap()).execute(&store.pool).await.unwrap();
     disk.submit(&handle, 2).await;
     handle.shutdown().await;
-    copy(&backup, &disk.path());
-    std::fs::remove_dir_all(backup.parent().unwrap()).unwrap();
+    drop(handle);
+    store.pool.close().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", disk.path().display()));
+    }
+    std::fs::rename(&backup, disk.path()).unwrap();
     let refused = disk.start().await.map(|_| ()).unwrap_err();
     assert!(matches!(refused, StartError::Load(LoadError::RegisterAhead { .. })), "{refused}");
 }
@@ -133,7 +150,7 @@ async fn hundreds_of_submitters_at_once_are_taken_in_few_commits() {
     let store = disk.store().await;
     let heads: i64 = sqlx::query_scalar("SELECT count(*) FROM signed_head").fetch_one(&store.pool).await.unwrap();
     assert!(heads < 200, "{heads}");
-    audit(&disk.world, store.as_ref()).await;
+    disk.audit().await;
 }
 
 #[tokio::test]
