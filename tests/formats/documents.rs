@@ -1,5 +1,7 @@
 //! What the documents say about one another, about files, types and constants.
 
+use std::path::Path;
+
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -139,7 +141,11 @@ fn cell_spans(cell: &str) -> Vec<&str> {
 
 /// The text of every file that a cell names.
 fn files_of(cell: &str) -> String {
-    cell_spans(cell).into_iter().filter(|span| span.ends_with(".rs")).map(document).collect()
+    cell_spans(cell)
+        .into_iter()
+        .filter(|span| Path::new(span).extension() == Some("rs".as_ref()))
+        .map(document)
+        .collect()
 }
 
 #[test]

@@ -50,7 +50,7 @@ const CHECKS: [(&str, Check); 55] = [
     ("attestation-to-sign", attestation_to_sign),
     ("authority-change", authority_change),
     ("authority-change-to-sign", |world| {
-        signed(world, "authority-change-to-sign", &to_sign::authority_change(&world.authority_change()))
+        signed(world, "authority-change-to-sign", &to_sign::authority_change(&world.authority_change()));
     }),
     ("bundle", bundle),
     ("certificate-message", certificate_message),
@@ -61,11 +61,11 @@ const CHECKS: [(&str, Check); 55] = [
     ("countersignature-to-sign", countersignature_to_sign),
     ("evidence", |world| same_entry(world, "evidence", 3)),
     ("evidence-item-to-sign", |world| {
-        signed(world, "evidence-item-to-sign", &to_sign::evidence_item(&manifest(world).items[0]))
+        signed(world, "evidence-item-to-sign", &to_sign::evidence_item(&manifest(world).items[0]));
     }),
     ("evidence-manifest", evidence_manifest),
     ("evidence-to-sign", |world| {
-        signed(world, "evidence-to-sign", &to_sign::evidence(&world.evidence(), &world.evidence().root_hex()))
+        signed(world, "evidence-to-sign", &to_sign::evidence(&world.evidence(), &world.evidence().root_hex()));
     }),
     ("floor", floor),
     ("head-register", http::head_register),
@@ -83,7 +83,7 @@ const CHECKS: [(&str, Check); 55] = [
     ("link", link),
     ("member-report", member_report),
     ("member-report-golden", |world| {
-        assert!(world.text("member-report-golden").starts_with("countermark/member-report/v1\n"))
+        assert!(world.text("member-report-golden").starts_with("countermark/member-report/v1\n"));
     }),
     ("member-report-to-sign", member_report_to_sign),
     ("passphrase", |world| assert_eq!(world.line("passphrase").len(), 64)),
@@ -94,7 +94,7 @@ const CHECKS: [(&str, Check); 55] = [
     ("policy", policy),
     ("policy-change", |world| same_entry(world, "policy-change", 0)),
     ("policy-change-to-sign", |world| {
-        signed(world, "policy-change-to-sign", &to_sign::policy_change(&world.policy_change()))
+        signed(world, "policy-change-to-sign", &to_sign::policy_change(&world.policy_change()));
     }),
     ("public-key", |world| assert_eq!(public_key(world), World::ed25519(2))),
     ("receipt", receipt),

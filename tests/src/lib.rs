@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.
+///
+/// # Panics
+/// Never: this crate stands in a folder of it.
 #[must_use]
 pub fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));

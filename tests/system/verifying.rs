@@ -83,13 +83,12 @@ fn every_verdict_has_its_exit_code() {
     ends_with(0, &["status", "--log", &url, "--namespace", "backup"]);
     ends_with(21, &["status", "--log", "http://127.0.0.1:9", "--namespace", "backup"]);
     up.interrupt();
+}
 
-    fn run_any(codes: &[i32], bundle: &str, trust: &str) -> String {
-        let output =
-            crate::support::countermark(&["verify", "bundle", "--trust", trust, "--bundle", bundle, "--no-floor"]);
-        assert!(output.status.code().is_some_and(|code| codes.contains(&code)), "{:?}", output.status);
-        text(&output.stderr)
-    }
+fn run_any(codes: &[i32], bundle: &str, trust: &str) -> String {
+    let output = crate::support::countermark(&["verify", "bundle", "--trust", trust, "--bundle", bundle, "--no-floor"]);
+    assert!(output.status.code().is_some_and(|code| codes.contains(&code)), "{:?}", output.status);
+    text(&output.stderr)
 }
 
 #[test]

@@ -259,8 +259,8 @@ fn parse(approval: &str) -> Result<Parts<'_>, ApprovalError> {
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| ApprovalError::Form);
     let json_error = |part| move |source| ApprovalError::Json { part, source };
     let signature = decode(signature)?;
-    let header = json::parse_exact(&decode(header)?, APPROVAL_BYTES_MAX).map_err(json_error("header"))?;
-    let claims = json::parse_exact(&decode(claims)?, APPROVAL_BYTES_MAX).map_err(json_error("claims"))?;
+    let header = json::parse(&decode(header)?, APPROVAL_BYTES_MAX).map_err(json_error("header"))?;
+    let claims = json::parse(&decode(claims)?, APPROVAL_BYTES_MAX).map_err(json_error("claims"))?;
     Ok((signed, header, claims, signature))
 }
 

@@ -356,11 +356,8 @@ impl Entry {
     }
 }
 
-fn read<T: DeserializeOwned + Serialize>(
-    bytes: &[u8],
-    check: fn(&T) -> Result<(), EntryError>,
-) -> Result<T, EntryError> {
-    let entry: T = json::parse_exact(bytes, ENTRY_BYTES_MAX)?;
+fn read<T: DeserializeOwned>(bytes: &[u8], check: fn(&T) -> Result<(), EntryError>) -> Result<T, EntryError> {
+    let entry: T = json::parse(bytes, ENTRY_BYTES_MAX)?;
     check(&entry)?;
     Ok(entry)
 }

@@ -100,7 +100,7 @@ pub enum ManifestError {
 impl Manifest {
     /// Reads and checks a manifest.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let manifest: Self = json::parse_exact(bytes, MANIFEST_BYTES_MAX)?;
+        let manifest: Self = json::parse(bytes, MANIFEST_BYTES_MAX)?;
         if manifest.kind != MANIFEST_TYPE {
             return Err(JsonError::WrongType { expected: MANIFEST_TYPE }.into());
         }

@@ -111,6 +111,7 @@ fn read(bytes: &[u8]) {
     if let Ok(parsed) = ParsedStatement::parse(bytes) {
         assert_eq!((parsed.bytes(), parsed.digest()), (bytes, Digest::of(bytes)));
         assert_eq!(ParsedStatement::parse(&parsed.statement().write()).unwrap().statement(), parsed.statement());
+        has_one_form(bytes, &parsed.statement().write());
         let _ = STATE.check_statement(&parsed);
     }
     if let Ok(attestation) = UntrustedAttestation::parse(bytes) {
@@ -119,10 +120,12 @@ fn read(bytes: &[u8]) {
     if let Ok(entry) = Entry::parse(bytes) {
         let again = Entry::parse(&entry.write()).unwrap();
         assert_eq!((&again, again.identity()), (&entry, entry.identity()));
+        has_one_form(bytes, &entry.write());
     }
     let _ = STATE.clone().apply(bytes);
     if let Ok(manifest) = Manifest::parse(bytes) {
         let _ = manifest.root();
+        has_one_form(bytes, &manifest.write());
     }
     if let Ok(trust) = TrustFile::parse(bytes) {
         assert_eq!(trust.write(), bytes);
@@ -141,8 +144,15 @@ fn read(bytes: &[u8]) {
     let _ = verify(bytes, Some(&LINK), &TRUST, &FLOOR, at(NOW));
     if let Ok(link) = ConsistencyLink::parse(bytes) {
         let _ = link.proof();
+        has_one_form(bytes, &link.write());
         let _ = verify(&EXAMPLES["validation-bundle"], Some(&link), &TRUST, &FLOOR, at(NOW));
     }
+}
+
+/// What was read and what is written are the same tree: white space, order and escapes are all that is free.
+fn has_one_form(read: &[u8], written: &[u8]) {
+    let tree = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(tree(read), tree(written));
 }
 
 fn read_text(text: &str) {

@@ -51,7 +51,7 @@ impl ConsistencyLink {
 
     /// Reads a link.
     pub fn parse(bytes: &[u8]) -> Result<Self, LinkError> {
-        let link: Self = json::parse_exact(bytes, LINK_BYTES_MAX)?;
+        let link: Self = json::parse(bytes, LINK_BYTES_MAX)?;
         if link.kind != LINK_TYPE {
             return Err(JsonError::WrongType { expected: LINK_TYPE }.into());
         }

@@ -287,7 +287,7 @@ pub struct ParsedStatement {
 impl ParsedStatement {
     /// Reads a statement of at most [`STATEMENT_BYTES_MAX`] bytes and checks every rule that it must obey by itself.
     pub fn parse(bytes: &[u8]) -> Result<Self, StatementError> {
-        let statement: Statement = json::parse_exact(bytes, STATEMENT_BYTES_MAX)?;
+        let statement: Statement = json::parse(bytes, STATEMENT_BYTES_MAX)?;
         statement.check()?;
         Ok(Self { bytes: bytes.to_vec(), digest: Digest::of(bytes), statement })
     }

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod binary;
-mod dependencies;
 #[path = "../../src/testkit/log.rs"]
 mod log;
 mod service;

@@ -117,7 +117,7 @@ fn what_is_no_attestation_is_refused() {
         (|form| form["signature"] = json!("__8="), "standard padded base64"),
         (|form| form["body"]["session_key"]["public_key"] = json!("FF"), "lower-case hex"),
         (|form| form["body"]["session_key"]["public_key"] = json!("ff"), "has 32 bytes, found 1"),
-        (|form| form["body"]["session_key"] = json!(["x25519", "65".repeat(32)]), "another form"),
+        (|form| form["body"]["session_key"] = json!(["x25519", "65".repeat(32)]), "invalid type: sequence"),
     ] {
         let error = check(edit);
         assert!(matches!(error, AttestationError::Json(JsonError::Invalid(_))), "{error}");

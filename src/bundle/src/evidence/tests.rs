@@ -127,7 +127,7 @@ fn what_is_no_manifest_is_refused() {
         (|manifest| manifest["items"][0]["size"] = json!(1.5), "floating point"),
         (|manifest| manifest["items"][0]["name"] = json!("../etc/passwd"), "a name is"),
         (|manifest| manifest["items"][0]["checked_by"] = json!("nobody"), "unknown variant"),
-        (|manifest| manifest["items"][0]["checked_by"] = json!({"human": null}), "another form"),
+        (|manifest| manifest["items"][0]["checked_by"] = json!({"human": null}), "invalid type: map"),
     ] {
         let error = check(edit);
         assert!(matches!(error, ManifestError::Json(JsonError::Invalid(_))), "{error}");

@@ -231,19 +231,24 @@ fn other_json_is_refused() {
 #[test]
 fn a_second_form_of_the_same_content_is_refused() {
     let bytes = good().write();
-    let cases: [fn(&mut Value); 5] = [
-        |s| s["previous"] = Value::Null,
-        |s| s["fleets"][0]["status"] = json!({"active": null}),
-        |s| s["fleets"][0]["members"][0]["keys"][0]["role"] = json!({"session": null}),
-        |s| s["fleets"][0]["software"] = list(&s["fleets"][0]["software"], &["name", "version", "sha256"]),
-        |s| s["fleets"][0]["members"][0]["attestation"] = list(&s["fleets"][0]["members"][0]["attestation"], &ATTESTED),
+    let cases: [SecondForm; 5] = [
+        (|s| s["previous"] = Value::Null, "null stands for nothing: leave the field out"),
+        (|s| s["fleets"][0]["status"] = json!({"active": null}), "invalid type: map"),
+        (|s| s["fleets"][0]["members"][0]["keys"][0]["role"] = json!({"session": null}), "invalid type: map"),
+        (|s| s["fleets"][0]["software"] = list(&s["fleets"][0]["software"], &SOFTWARE), "invalid type: sequence"),
+        (|s| *s = list(s, &STATEMENT), "invalid type: sequence"),
     ];
-    for edit in cases {
-        check(&edited(&bytes, edit), "invalid", "a list, a null or an object stands where the format has another form");
+    for (edit, says) in cases {
+        check(&edited(&bytes, edit), "invalid", says);
     }
 }
 
-const ATTESTED: [&str; 3] = ["format", "size", "sha256"];
+/// A change to the tree, and a part of what its refusal says.
+type SecondForm = (fn(&mut Value), &'static str);
+
+const SOFTWARE: [&str; 3] = ["name", "version", "sha256"];
+const STATEMENT: [&str; 8] =
+    ["type", "origin", "epoch", "issued_at", "not_before", "not_after", "max_head_age_seconds", "fleets"];
 
 fn list(object: &Value, fields: &[&str]) -> Value {
     fields.iter().map(|field| object[field].clone()).collect()

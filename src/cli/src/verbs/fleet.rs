@@ -168,12 +168,11 @@ async fn other_fleets(
     Ok(parsed.statement().fleets.iter().filter(|fleet| fleet.fleet_id != *fleet_id).cloned().collect())
 }
 
+/// A manifest, and its items with their bytes.
+type EvidencePackage = (Manifest, Vec<(Item, Vec<u8>)>);
+
 /// The evidence package: each member's attestation, and the manifest whose root the statement names.
-fn evidence(
-    trust: &TrustFile,
-    fleet_id: Name,
-    reports: &[UntrustedMemberReport],
-) -> anyhow::Result<(Manifest, Vec<(Item, Vec<u8>)>)> {
+fn evidence(trust: &TrustFile, fleet_id: Name, reports: &[UntrustedMemberReport]) -> anyhow::Result<EvidencePackage> {
     let mut items = Vec::new();
     for report in reports {
         let verified = report.clone().verify().class(ExitClass::Proof)?;

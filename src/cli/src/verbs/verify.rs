@@ -43,8 +43,8 @@ pub struct Bundle {
     #[arg(long, value_name = "FILE")]
     trust: PathBuf,
     /// The bundle
-    #[arg(long, value_name = "FILE")]
-    bundle: Option<PathBuf>,
+    #[arg(long = "bundle", id = "bundle", value_name = "FILE")]
+    file: Option<PathBuf>,
     /// Fetch the newest bundle, and the consistency link where the floor asks for it, from this log
     #[arg(long, value_name = "URL")]
     log: Option<String>,
@@ -70,8 +70,8 @@ pub struct Receipt {
     #[arg(long, value_name = "FILE")]
     trust: PathBuf,
     /// The receipt, a `.tlog-proof`
-    #[arg(long, value_name = "FILE")]
-    receipt: PathBuf,
+    #[arg(long = "receipt", value_name = "FILE")]
+    file: PathBuf,
     /// The entry's exact bytes
     #[arg(long, value_name = "FILE")]
     entry: Option<PathBuf>,
@@ -106,14 +106,16 @@ async fn bundle(arguments: &Bundle, json: bool) -> anyhow::Result<()> {
     let mut passed = Vec::new();
     let outcome = verify(arguments, &trust, &mut passed).await;
     if !json {
-        passed.iter().for_each(|step| show_step(step, arguments.no_floor));
+        for step in &passed {
+            show_step(step, arguments.no_floor);
+        }
     }
     let verified = match outcome {
         Ok(verified) => verified,
         Err(error) => return Err(refused(error, &passed, json)),
     };
     if let Some(folder) = &arguments.write_der {
-        let bytes = match &arguments.bundle {
+        let bytes = match &arguments.file {
             Some(path) => documents::read(path)?,
             None => return Err(Failure::usage("--write-der goes with --bundle").into()),
         };
@@ -131,7 +133,7 @@ async fn verify(arguments: &Bundle, trust: &TrustFile, passed: &mut Vec<Passed>)
         let floor = FloorFile::new(floor);
         return fetch_and_verify(&log, trust, &floor, now, &mut observe).await.map_err(classed);
     }
-    let bytes = documents::read(arguments.bundle.as_deref().context("a bundle or a log")?)?;
+    let bytes = documents::read(arguments.file.as_deref().context("a bundle or a log")?)?;
     let link = arguments.link.as_deref().map(link).transpose()?;
     match &arguments.floor {
         Some(floor) => {
@@ -231,7 +233,7 @@ fn show_verified(verified: &VerifiedBundle, passed: &[Passed], json: bool) {
 
 fn receipt(arguments: &Receipt, json: bool) -> anyhow::Result<()> {
     let trust = documents::trust(&arguments.trust)?;
-    let bytes = documents::read(&arguments.receipt)?;
+    let bytes = documents::read(&arguments.file)?;
     let entry = arguments.entry.as_deref().map(documents::read).transpose()?;
     let logged = match (&entry, &arguments.leaf_hash) {
         (Some(entry), _) => Logged::Entry(entry),
