@@ -57,15 +57,12 @@ fn every_type_and_every_context_line_is_described() {
 #[test]
 fn every_line_of_the_golden_files_begins_a_string_that_is_described() {
     let described: BTreeSet<String> = code_spans(&document("FORMATS.md")).into_iter().collect();
-    let mut files = 0;
     for golden in ["src/bundle/src/to_sign/golden.txt", "vault/core/src/to_sign/golden.txt"] {
-        let Ok(text) = fs::read_to_string(root().join(golden)) else { continue };
-        files += 1;
+        let text = document(golden);
         for name in text.lines().filter(|line| versioned_names(line).contains(*line)) {
             assert!(described.contains(name), "{golden}: FORMATS.md does not describe {name}");
         }
     }
-    assert!(files > 0);
 }
 
 #[test]

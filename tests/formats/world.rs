@@ -36,7 +36,8 @@ impl World {
         let bytes = |name: &str| examples[name].text.clone().into_bytes();
         let trust = TrustFile::parse(&bytes("trust")).unwrap();
         let mut state = NamespaceState::new(&trust).unwrap();
-        let entries = ["policy-change", "certified-statement", "activation", "evidence"].map(bytes).to_vec();
+        let names = ["policy-change", "certified-statement", "activation", "evidence", "revocation"];
+        let entries = names.map(bytes).to_vec();
         for entry in &entries {
             state.apply(entry).unwrap();
         }
@@ -81,7 +82,7 @@ impl World {
         Policy::parse(self.trust.keys.policy.as_bytes()).unwrap()
     }
 
-    /// The cosigned head of size 4.
+    /// The cosigned head over all entries.
     pub fn head(&self) -> WitnessedCheckpoint {
         self.policy().verify(&SignedCheckpoint::parse(self.bytes("checkpoint")).unwrap()).unwrap()
     }
@@ -115,7 +116,7 @@ impl World {
     }
 
     pub fn revocation(&self) -> Revocation {
-        match Entry::parse(self.bytes("revocation")).unwrap() {
+        match Entry::parse(&self.entries[4]).unwrap() {
             Entry::Revocation(entry) => entry,
             other => panic!("{}", other.type_name()),
         }

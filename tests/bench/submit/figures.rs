@@ -69,7 +69,7 @@ pub fn table(title: &str, rows: &[Row], write: &Sample, commit: &Sample) {
 }
 
 fn print_row(what: &str, [count, p50, p99, write, commit, signatures]: [String; 6]) {
-    let line = format!("  {what:<32} {count:>5} {p50:>11} {p99:>11} {write:>9} {commit:>9} {signatures:>13}");
+    let line = format!("  {what:<36} {count:>5} {p50:>11} {p99:>11} {write:>9} {commit:>9} {signatures:>13}");
     println!("{}", line.trim_end());
 }
 

@@ -153,8 +153,8 @@ pub enum Distrust {
     /// 8: certified, but never activated.
     #[error("the statement is certified, but not active: the operator has not countersigned")]
     NotActivated,
-    /// 8: a record that has no place in a bundle.
-    #[error("record {index} has no place before the activation")]
+    /// 8: a record that has no place in a bundle, or carries a receipt that only a change of authority has.
+    #[error("record {index} has no place before the activation, or carries a receipt that it should not have")]
     Unexpected {
         /// Its index.
         index: LeafIndex,

@@ -296,6 +296,9 @@ fn step_7_never_goes_below_the_floor_and_never_beside_it() {
 fn step_8_wants_statement_and_activation_under_the_checkpoint() {
     let mut world = World::active();
     let good = world.bundle(&[1, 2]);
+    let mut stuffed = good.clone();
+    stuffed.records[1].witnessed = Some(String::from("anything"));
+    refused!(verify_now(&stuffed, &world.trust), Distrust::Unexpected { .. }, Paths, Malformed);
     let mut moved = good.clone();
     moved.records[0] = Record::new(index(0), moved.records[0].entry.clone(), &moved.records[0].path(), None);
     refused!(verify_now(&moved, &world.trust), Distrust::Path { .. }, Paths, Proof);

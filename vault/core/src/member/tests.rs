@@ -114,14 +114,14 @@ fn a_name_of_software_cannot_hide_a_line_break() {
 #[test]
 fn the_attested_executable_is_the_one_of_the_attestation() {
     let digest = |text: &[u8]| json!(Digest::of(text).to_hex());
-    for (field, value) in [("attested_software", digest(b"other")), ("attested_software", Value::Null)] {
-        let mut changed = document(1);
-        changed[field] = value;
-        assert!(matches!(parse(&changed), Err(ReportError::AttestedSoftware { .. })));
+    let mut changed = document(1);
+    changed["attested_software"] = digest(b"other");
+    assert!(matches!(parse(&changed), Err(ReportError::AttestedSoftware { .. })));
+    for field in ["attested_software", "attestation"] {
+        let mut without = document(1);
+        without.as_object_mut().unwrap().remove(field);
+        assert!(matches!(parse(&without), Err(ReportError::AttestedSoftware { .. })), "{field}");
     }
-    let mut without = document(1);
-    without.as_object_mut().unwrap().remove("attestation");
-    assert!(matches!(parse(&without), Err(ReportError::AttestedSoftware { attested: None, .. })));
 }
 
 #[test]
