@@ -31,7 +31,7 @@ struct PublicKeys {
 pub async fn keys_and_configurations(program: &Program, layout: &Layout, report: &mut Report) -> anyhow::Result<()> {
     let begun = Instant::now();
     let keys = make_keys(program, layout).await?;
-    report.step("every role makes its own keys", "19 key files in 10 folders", begun);
+    report.step("every role makes its own keys", "15 key files in 9 folders", begun);
 
     let begun = Instant::now();
     write_policy_and_trust(program, layout, &keys).await?;

@@ -6,7 +6,6 @@ mod good;
 mod hostile;
 mod rules;
 mod served;
-mod speed;
 
 /// Audits everything that a log serves.
 async fn audit_log(log: &TestLog) -> Result<AuditReport, AuditError> {
