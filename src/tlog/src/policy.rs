@@ -202,8 +202,9 @@ impl Policy {
         for key in keys {
             let bad = || NoteError::BadSignature { name: key.name().clone(), id: key.id() };
             let line = note.signature_of(&key).ok_or_else(|| PolicyError::WitnessSignature(bad()))?;
+            // `note.verify` has verified the signature; what is left is whether its time counts.
             let counted = Cosignature::from_note_signature(line)
-                .and_then(|cosignature| cosignature.verify(&key, note.text()).map(|()| cosignature.timestamp));
+                .and_then(|cosignature| cosignature.check_timestamp().map(|()| cosignature.timestamp));
             match counted {
                 Ok(timestamp) => cosigned.push((key, timestamp)),
                 // SPEC: C2SP tlog-cosignature, Format: a timestamp above 2^63-1 is not one; 0 says nothing about time.
