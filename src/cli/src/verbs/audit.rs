@@ -25,7 +25,7 @@ pub struct Arguments {
     /// The trust file that the log was created with
     #[arg(long, value_name = "FILE")]
     trust: PathBuf,
-    /// A head that was known before, as <size>:<root in base64>: the log must continue it
+    /// A head that was known before: size, colon, root in base64. The log must continue it
     #[arg(long, value_name = "SIZE:ROOT", value_parser = known_head)]
     known_head: Vec<KnownHead>,
 }

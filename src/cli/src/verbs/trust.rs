@@ -32,7 +32,7 @@ pub enum Command {
 /// Arguments of `trust new`.
 #[derive(Debug, Args)]
 pub struct New {
-    /// The log: <authority name>/<namespace>
+    /// The log: the authority's name, a slash, the namespace
     #[arg(long)]
     origin: String,
     /// The C2SP tlog-policy file: the log, its witnesses, the quorum
