@@ -51,6 +51,10 @@ fn every_verdict_has_its_exit_code() {
     assert!(said.contains("step 4") || said.contains("step 2"), "{said}");
     // An unreachable log, and a floor that cannot be read.
     ends_with(21, &["verify", "bundle", "--trust", &trust, "--log", "http://127.0.0.1:9", "--floor", &floor]);
+    let before = fs::read(&floor).unwrap();
+    let from_log = ["verify", "bundle", "--trust", &trust, "--log", &url, "--floor", &floor, "--write-der", "der"];
+    assert!(ends_with(2, &from_log).contains("--write-der goes with --bundle"));
+    assert_eq!(fs::read(&floor).unwrap(), before, "a refusal moves no floor");
     let damaged = file("damaged-floor.json", b"{}");
     let said = run(10, &bundle, &trust, &["--floor", &damaged]);
     assert!(said.contains("damaged"), "{said}");

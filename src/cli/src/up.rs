@@ -33,12 +33,12 @@ pub struct Arguments {
     /// End after the last step, with 0 or the exit code of what failed
     #[arg(long)]
     once: bool,
-    /// The first of ten ports on loopback; 0 takes free ones. Kept from the first start on
+    /// The first of nine ports on loopback; 0 takes free ones. Kept from the first start on
     #[arg(long, value_name = "PORT")]
     port_base: Option<u16>,
 }
 
-/// The first of ten ports, unless told otherwise.
+/// The first of nine ports, unless told otherwise.
 const PORT_BASE: u16 = 7310;
 
 /// Does what the verb says.

@@ -149,8 +149,8 @@ fn choose(port_base: Option<u16>, default_base: u16) -> anyhow::Result<Ports> {
             .map(|listener| listener.local_addr().map(|address| address.port()))
             .collect::<Result<_, _>>()?,
         base => {
-            base.checked_add(9).ok_or_else(|| Failure::usage(format!("ten ports do not fit above {base}")))?;
-            (base..base + 9).collect()
+            base.checked_add(8).ok_or_else(|| Failure::usage(format!("nine ports do not fit above {base}")))?;
+            (base..=base + 8).collect()
         }
     };
     match ports.as_slice() {

@@ -98,7 +98,7 @@ fn create(arguments: &New) -> anyhow::Result<PublicKeyInfo> {
         Err(CreateError::AlreadyExists { .. }) if arguments.if_absent => {
             let info = public(&arguments.key_file)?;
             if info.role != arguments.role {
-                let message = format!("{} holds a {} key", arguments.key_file.display(), info.role);
+                let message = format!("{} holds a key of role {}", arguments.key_file.display(), info.role);
                 return Err(Failure::usage(message).into());
             }
             Ok(info)

@@ -102,6 +102,10 @@ pub async fn run(command: Command, json: bool) -> anyhow::Result<()> {
 }
 
 async fn bundle(arguments: &Bundle, json: bool) -> anyhow::Result<()> {
+    // Before anything is verified: a refusal must not have moved the floor.
+    if arguments.write_der.is_some() && arguments.file.is_none() {
+        return Err(Failure::usage("--write-der goes with --bundle").into());
+    }
     let trust = documents::trust(&arguments.trust)?;
     let mut passed = Vec::new();
     let outcome = verify(arguments, &trust, &mut passed).await;
@@ -114,11 +118,8 @@ async fn bundle(arguments: &Bundle, json: bool) -> anyhow::Result<()> {
         Ok(verified) => verified,
         Err(error) => return Err(refused(error, &passed, json)),
     };
-    if let Some(folder) = &arguments.write_der {
-        let bytes = match &arguments.file {
-            Some(path) => documents::read(path)?,
-            None => return Err(Failure::usage("--write-der goes with --bundle").into()),
-        };
+    if let (Some(folder), Some(path)) = (&arguments.write_der, &arguments.file) {
+        let bytes = documents::read(path)?;
         openssl::write(folder, &bytes, &trust, verified.statement())?;
     }
     show_verified(&verified, &passed, json);
