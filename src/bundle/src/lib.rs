@@ -16,7 +16,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::as_conversions))]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop at that line"))]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 extern crate std;
 
 pub mod approval;
@@ -45,7 +45,7 @@ pub use key::{KeyAlgorithm, KeyId, PublicKey};
 
 #[cfg(test)]
 mod hostile_bytes;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod worked_examples;

@@ -1,9 +1,12 @@
 //! What the tests of this crate build worlds from: keys from seeds, a whole log in memory, and the files that what is
 //! built is compared with.
 
+#![expect(missing_docs, reason = "test kit: the names say it")]
+#![cfg_attr(not(test), allow(clippy::pedantic, clippy::unwrap_used, clippy::as_conversions, reason = "test kit: a test fails by panicking"))]
+
 mod golden;
 mod keys;
 mod world;
-pub(crate) use golden::*;
-pub(crate) use keys::*;
-pub(crate) use world::*;
+pub use golden::*;
+pub use keys::*;
+pub use world::*;

@@ -16,9 +16,13 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 extern crate alloc;
 
+pub mod account;
 pub mod attest;
+pub mod device;
 pub mod fleet;
+pub mod machine;
 pub mod member;
+pub mod secret;
 pub mod to_sign;
 
 #[cfg(test)]

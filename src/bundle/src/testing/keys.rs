@@ -4,7 +4,7 @@ use crate::key::{KeyAlgorithm, PublicKey};
 use ed25519_dalek::Signer as _;
 use std::vec::Vec;
 
-pub(crate) struct TestSigner {
+pub struct TestSigner {
     kind: Kind,
     public: PublicKey,
 }
@@ -15,11 +15,11 @@ enum Kind {
 }
 
 impl TestSigner {
-    pub(crate) fn public(&self) -> &PublicKey {
+    pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.kind {
             Kind::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
             Kind::P384(key) => {
@@ -30,24 +30,24 @@ impl TestSigner {
     }
 }
 
-pub(crate) fn ed25519_signer(seed: u8) -> TestSigner {
+pub fn ed25519_signer(seed: u8) -> TestSigner {
     let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
     let public = PublicKey::ed25519(key.verifying_key().as_bytes()).unwrap();
     TestSigner { kind: Kind::Ed25519(key), public }
 }
 
-pub(crate) fn p384_signer(seed: u8) -> TestSigner {
+pub fn p384_signer(seed: u8) -> TestSigner {
     let key = p384::ecdsa::SigningKey::from_slice(&[seed; 48]).unwrap();
     let public = PublicKey::new(KeyAlgorithm::EcdsaP384, key.verifying_key().to_sec1_point(false).as_bytes()).unwrap();
     TestSigner { kind: Kind::P384(key), public }
 }
 
-pub(crate) fn x25519_public(seed: u8) -> PublicKey {
+pub fn x25519_public(seed: u8) -> PublicKey {
     PublicKey::new(KeyAlgorithm::X25519, &[seed; 32]).unwrap()
 }
 
 /// The other form of an ECDSA P-384 signature r‖s: the same r, and n − s.
-pub(crate) fn with_other_s(signature: &[u8]) -> Vec<u8> {
+pub fn with_other_s(signature: &[u8]) -> Vec<u8> {
     let signature = p384::ecdsa::Signature::from_slice(signature).unwrap();
     [signature.r().to_bytes(), (-*signature.s()).to_bytes()].concat()
 }

@@ -29,35 +29,35 @@ use std::vec::Vec;
 use std::{format, vec};
 
 /// 2026-11-21T00:00:00Z.
-pub(crate) const NOW: u64 = 1_795_219_200;
-pub(crate) const ORIGIN: &str = "log.example/backup";
+pub const NOW: u64 = 1_795_219_200;
+pub const ORIGIN: &str = "log.example/backup";
 
-pub(crate) fn at(seconds: u64) -> Timestamp {
+pub fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix(seconds).unwrap()
 }
 
-pub(crate) fn origin() -> Origin {
+pub fn origin() -> Origin {
     Origin::new(ORIGIN).unwrap()
 }
 
-pub(crate) fn name(text: &str) -> Name {
+pub fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-pub(crate) fn index(n: u64) -> LeafIndex {
+pub fn index(n: u64) -> LeafIndex {
     LeafIndex::new(n).unwrap()
 }
 
-pub(crate) fn size(n: usize) -> TreeSize {
+pub fn size(n: usize) -> TreeSize {
     TreeSize::new(n.try_into().unwrap()).unwrap()
 }
 
-pub(crate) fn vkey(name: &str, kind: SignatureType, signer: &TestSigner) -> VerifierKey {
+pub fn vkey(name: &str, kind: SignatureType, signer: &TestSigner) -> VerifierKey {
     let name = countermark_tlog::note::KeyName::new(name).unwrap();
     VerifierKey::new(name, kind, signer.public().bytes()).unwrap()
 }
 
-pub(crate) struct World {
+pub struct World {
     pub log: TestSigner,
     pub certificate: TestSigner,
     pub operator: TestSigner,
@@ -73,7 +73,7 @@ pub(crate) struct World {
 }
 
 /// A log and witnesses of which all but one must cosign.
-pub(crate) fn policy_text(log: &TestSigner, witnesses: &[TestSigner]) -> String {
+pub fn policy_text(log: &TestSigner, witnesses: &[TestSigner]) -> String {
     let key = |i: usize, witness| vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519, witness);
     let mut lines = vec![format!("log {}", vkey(ORIGIN, SignatureType::Ed25519, log))];
     lines.extend(witnesses.iter().enumerate().map(|(i, witness)| format!("witness w{i} {}", key(i, witness))));
@@ -85,7 +85,7 @@ pub(crate) fn policy_text(log: &TestSigner, witnesses: &[TestSigner]) -> String 
 
 impl World {
     /// An authority whose log holds its policy and nothing else.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let log = ed25519_signer(1);
         let witnesses: Vec<TestSigner> = (11..15).map(ed25519_signer).collect();
         let (certificate, operator) = (ed25519_signer(2), p384_signer(3));
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// A log with epoch 1 certified at index 1 and active at index 2.
-    pub(crate) fn active() -> Self {
+    pub fn active() -> Self {
         let mut world = Self::new();
         world.certify(1);
         world.activate(1);
@@ -145,19 +145,19 @@ impl World {
     }
 
     /// Applies an entry, which must obey every rule.
-    pub(crate) fn push(&mut self, entry: &Entry) -> u64 {
+    pub fn push(&mut self, entry: &Entry) -> u64 {
         let bytes = entry.write();
         self.state.apply(&bytes).unwrap();
         self.push_unchecked(bytes)
     }
 
     /// Appends whatever a dishonest log might.
-    pub(crate) fn push_unchecked(&mut self, bytes: Vec<u8>) -> u64 {
+    pub fn push_unchecked(&mut self, bytes: Vec<u8>) -> u64 {
         self.entries.push(bytes);
         u64::try_from(self.entries.len()).unwrap() - 1
     }
 
-    pub(crate) fn policy_change(&self, serial: u64) -> Entry {
+    pub fn policy_change(&self, serial: u64) -> Entry {
         let officer =
             |i: usize| Officer { subject: name(&format!("officer-{i}")), key: self.officers[i].public().clone() };
         let mut change = PolicyChange {
@@ -174,7 +174,7 @@ impl World {
         Entry::PolicyChange(change)
     }
 
-    pub(crate) fn attestation(&self, fleet: &str, member: u8, software: Digest) -> Vec<u8> {
+    pub fn attestation(&self, fleet: &str, member: u8, software: Digest) -> Vec<u8> {
         let body = AttestationBody {
             origin: origin(),
             fleet_id: name(fleet),
@@ -188,7 +188,7 @@ impl World {
         attestation::write(body, self.vendor.public().key_id(), signature)
     }
 
-    pub(crate) fn member(&self, fleet: &str, member: u8, software: Digest) -> Member {
+    pub fn member(&self, fleet: &str, member: u8, software: Digest) -> Member {
         let (from, to) = (at(NOW - 10), at(NOW + 90 * 86_400));
         let mut keys = vec![
             MemberKey::new(KeyRole::Session, &x25519_public(100 + member), from, to),
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    pub(crate) fn statement(&self, epoch: u64) -> Statement {
+    pub fn statement(&self, epoch: u64) -> Statement {
         let software =
             Software { name: "vault".to_string(), version: "0.1.0".to_string(), sha256: Digest::of(b"executable") };
         let fleet = Fleet {
@@ -228,7 +228,7 @@ impl World {
         }
     }
 
-    pub(crate) fn approvals(&self, epoch: u64, digest: Digest) -> Vec<String> {
+    pub fn approvals(&self, epoch: u64, digest: Digest) -> Vec<String> {
         let approve = |i: usize| {
             let officer = &self.officers[i];
             let subject = name(&format!("officer-{i}"));
@@ -239,7 +239,7 @@ impl World {
         vec![approve(0), approve(1)]
     }
 
-    pub(crate) fn certificate(&self, epoch: u64, digest: Digest, timestamp_ms: u64) -> Certificate {
+    pub fn certificate(&self, epoch: u64, digest: Digest, timestamp_ms: u64) -> Certificate {
         let namespace = Namespace::parse("backup").unwrap();
         let epoch = Epoch::new(epoch).unwrap();
         let message = CertificateMessage { namespace: &namespace, timestamp_ms, epoch, digest };
@@ -250,7 +250,7 @@ impl World {
         }
     }
 
-    pub(crate) fn certified(&self, statement: &[u8], epoch: u64) -> CertifiedStatement {
+    pub fn certified(&self, statement: &[u8], epoch: u64) -> CertifiedStatement {
         let digest = Digest::of(statement);
         CertifiedStatement::new(
             origin(),
@@ -261,12 +261,12 @@ impl World {
         )
     }
 
-    pub(crate) fn certify(&mut self, epoch: u64) -> u64 {
+    pub fn certify(&mut self, epoch: u64) -> u64 {
         let certified = self.certified(&self.statement(epoch).write(), epoch);
         self.push(&Entry::CertifiedStatement(certified))
     }
 
-    pub(crate) fn activation(&self, epoch: u64, renewal: u64) -> Activation {
+    pub fn activation(&self, epoch: u64, renewal: u64) -> Activation {
         let record = self.state.statement(Epoch::new(epoch).unwrap()).unwrap();
         let (statement, leaf_index) = (record.statement.digest(), record.index);
         let origin = origin();
@@ -278,13 +278,13 @@ impl World {
         Activation::new(origin, epoch, statement, leaf_index, renewal, vec![countersignature])
     }
 
-    pub(crate) fn activate(&mut self, epoch: u64) -> u64 {
+    pub fn activate(&mut self, epoch: u64) -> u64 {
         let (renewal, _) = self.state.next_renewal(Epoch::new(epoch).unwrap()).unwrap();
         let activation = self.activation(epoch, renewal);
         self.push(&Entry::Activation(activation))
     }
 
-    pub(crate) fn revoke(&self, side: Side, epochs: &[u64], fleets: &[&str]) -> Entry {
+    pub fn revoke(&self, side: Side, epochs: &[u64], fleets: &[&str]) -> Entry {
         self.revocation(Revocation {
             kind: REVOCATION_TYPE.to_string(),
             origin: origin(),
@@ -299,18 +299,18 @@ impl World {
     }
 
     /// A revocation, signed by its side.
-    pub(crate) fn revocation(&self, mut revocation: Revocation) -> Entry {
+    pub fn revocation(&self, mut revocation: Revocation) -> Entry {
         let signer = &self.revocation[usize::from(revocation.side == Side::Operator)];
         revocation.signature = signer.sign(&to_sign::revocation(&revocation));
         Entry::Revocation(revocation)
     }
 
-    pub(crate) fn revoke_key(&self, side: Side, key: KeyId) -> Entry {
+    pub fn revoke_key(&self, side: Side, key: KeyId) -> Entry {
         let Entry::Revocation(revocation) = self.revoke(side, &[], &[]) else { unreachable!("a revocation") };
         self.revocation(Revocation { keys: vec![key], ..revocation })
     }
 
-    pub(crate) fn evidence(&self, side: Side, claims: &str) -> Entry {
+    pub fn evidence(&self, side: Side, claims: &str) -> Entry {
         let item = Item {
             name: name("record.txt"),
             media_type: "text/plain".to_string(),
@@ -339,7 +339,7 @@ impl World {
     }
 
     /// A change to `keys`, signed by both administrations in force.
-    pub(crate) fn authority_change(
+    pub fn authority_change(
         &self,
         serial: u64,
         keys: AuthorityKeys,
@@ -376,17 +376,17 @@ impl World {
         (edge, nodes)
     }
 
-    pub(crate) fn head(&self, len: usize) -> Checkpoint {
+    pub fn head(&self, len: usize) -> Checkpoint {
         let edge = self.nodes(len).0;
         Checkpoint { origin: origin(), size: size(len), root: edge.root() }
     }
 
     /// The checkpoint at a size, cosigned at a time by some of the witnesses.
-    pub(crate) fn checkpoint(&self, len: usize, time: u64, witnesses: &[usize]) -> String {
+    pub fn checkpoint(&self, len: usize, time: u64, witnesses: &[usize]) -> String {
         self.sign(&self.head(len), time, witnesses)
     }
 
-    pub(crate) fn sign(&self, head: &Checkpoint, time: u64, witnesses: &[usize]) -> String {
+    pub fn sign(&self, head: &Checkpoint, time: u64, witnesses: &[usize]) -> String {
         let text = head.text();
         let log = vkey(ORIGIN, SignatureType::Ed25519, &self.log);
         let mut lines = vec![NoteSignature::new(&log, &self.log.sign(text.as_bytes()))];
@@ -398,7 +398,7 @@ impl World {
         String::from_utf8(SignedNote::new(&text, lines).unwrap().to_bytes()).unwrap()
     }
 
-    pub(crate) fn record(&self, i: u64, len: usize) -> Record {
+    pub fn record(&self, i: u64, len: usize) -> Record {
         let nodes = self.nodes(len).1;
         let plan = InclusionPlan::new(index(i), size(len)).unwrap();
         let path = plan.nodes().iter().map(|node| nodes[&(node.level, node.index)]).collect();
@@ -406,7 +406,7 @@ impl World {
         Record::new(index(i), entry, &plan.assemble(path).unwrap(), None)
     }
 
-    pub(crate) fn link(&self, from: usize, to: usize) -> ConsistencyLink {
+    pub fn link(&self, from: usize, to: usize) -> ConsistencyLink {
         let nodes = self.nodes(to).1;
         let plan = ConsistencyPlan::new(size(from), size(to)).unwrap();
         let hashes = plan.nodes().iter().map(|node| nodes[&(node.level, node.index)]).collect();
@@ -414,7 +414,7 @@ impl World {
     }
 
     /// A bundle of the given records under the whole log's checkpoint, cosigned now by the first three witnesses.
-    pub(crate) fn bundle(&self, records: &[u64]) -> ValidationBundle {
+    pub fn bundle(&self, records: &[u64]) -> ValidationBundle {
         let len = self.entries.len();
         let records = records.iter().map(|i| self.record(*i, len)).collect();
         ValidationBundle::new(self.checkpoint(len, NOW, &[0, 1, 2]), records)
