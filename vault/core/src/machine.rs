@@ -103,6 +103,8 @@ impl Machine {
     /// When a [`Command::Tick`] has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<ReplicatedTime> {
+        // Where nobody is served, nothing is settled either: a tick would be in vain.
+        self.rules().ok()?;
         self.due.first().map(|(at, _)| *at)
     }
 
@@ -118,7 +120,13 @@ impl Machine {
     /// Never: the state serialises.
     #[must_use]
     pub fn snapshot(&self) -> Zeroizing<Vec<u8>> {
-        let state = StateRef { version: SNAPSHOT_VERSION, now: self.state.now, founding: &self.state.founding, adopted: &self.state.adopted, users: &self.state.users };
+        let state = StateRef {
+            version: SNAPSHOT_VERSION,
+            now: self.state.now,
+            founding: &self.state.founding,
+            adopted: &self.state.adopted,
+            users: &self.state.users,
+        };
         Zeroizing::new(postcard::to_allocvec(&state).expect("the state serialises"))
     }
 

@@ -15,7 +15,7 @@ use crate::statement::*;
 use crate::testing::{TestSigner, ed25519_signer, p384_signer, x25519_public};
 use crate::trust::{Limits, TRUST_TYPE, TrustFile, TrustFloor};
 use crate::validation_bundle::{Record, ValidationBundle};
-use crate::{to_sign, wire};
+use crate::to_sign;
 use countermark_tlog::checkpoint::{Checkpoint, Origin};
 use countermark_tlog::cosignature::{Cosignature, cosignature_message};
 use countermark_tlog::edge::RightEdge;
@@ -424,7 +424,7 @@ impl World {
 #[test]
 fn the_world_is_made_of_valid_parts() {
     let world = World::active();
-    assert!(wire::is_sorted_unique(world.statement(2).fleets.iter().map(|fleet| &fleet.fleet_id)));
+    assert!(crate::wire::is_sorted_unique(world.statement(2).fleets.iter().map(|fleet| &fleet.fleet_id)));
     ParsedStatement::parse(&world.statement(1).write()).unwrap();
     TrustFile::parse(&world.trust.write()).unwrap();
     assert_eq!(world.entries.len(), 3);

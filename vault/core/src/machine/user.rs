@@ -117,8 +117,10 @@ impl User {
         }
         self.spent = self.spent.saturating_add(1);
         self.under_way.push((attempt, rules.now.after(ATTEMPT_SECONDS)));
-        let evaluation =
-            self.active.as_ref().map_or_else(|| Evaluation::Decoy(decoy.clone()), |record| Evaluation::Record(Arc::clone(record)));
+        let evaluation = self
+            .active
+            .as_ref()
+            .map_or_else(|| Evaluation::Decoy(decoy.clone()), |record| Evaluation::Record(Arc::clone(record)));
         Ok(Response::Charged { attempts_left: self.left(rules), evaluation })
     }
 
@@ -143,7 +145,12 @@ impl User {
     }
 
     /// Keeps a record as pending, in the place of an older pending one.
-    pub(super) fn enrol(&mut self, registration: RegistrationId, record: Arc<Record>, rules: &Rules) -> Result<Response, Refusal> {
+    pub(super) fn enrol(
+        &mut self,
+        registration: RegistrationId,
+        record: Arc<Record>,
+        rules: &Rules,
+    ) -> Result<Response, Refusal> {
         self.refuse_exhausted()?;
         if !rules.takes_records {
             return Err(Refusal::Draining);
@@ -213,15 +220,13 @@ impl User {
     fn erase_if_exhausted(&mut self, rules: &Rules) {
         // A guess that is under way may still be the right one: erasing waits for it, for a bounded time.
         if self.exhausted.is_none() && self.left(rules) == 0 && self.under_way.is_empty() {
-            *self = Self { spent: self.spent, exhausted: Some(rules.now.after(rules.cool_off_seconds)), ..Self::default() };
+            *self =
+                Self { spent: self.spent, exhausted: Some(rules.now.after(rules.cool_off_seconds)), ..Self::default() };
         }
     }
 
     fn pending_named(&mut self, registration: RegistrationId) -> Result<&mut Pending, Refusal> {
-        self.pending
-            .as_mut()
-            .filter(|pending| pending.registration == registration)
-            .ok_or(Refusal::UnknownRegistration)
+        self.pending.as_mut().filter(|pending| pending.registration == registration).ok_or(Refusal::UnknownRegistration)
     }
 
     /// Whether the session logged in. A login that is claimed and not known is refused, not taken for none: its session
