@@ -3,6 +3,8 @@
 //! Needs the programs that `scripts/test` builds first; COUNTERMARK_BIN_DIR names their folder. Linux only.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "system/backup.rs"]
+mod backup;
 #[path = "system/command_line.rs"]
 mod command_line;
 #[path = "system/first_start.rs"]

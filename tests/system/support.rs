@@ -106,19 +106,16 @@ impl Home {
         format!("http://127.0.0.1:{}", journal["ports"]["log"])
     }
 
+    /// Where a member listens, from 0.
+    pub fn member_url(&self, number: usize) -> String {
+        let journal: Value =
+            serde_json::from_slice(&fs::read(self.data().join("countermark-up.json")).unwrap()).unwrap();
+        format!("http://127.0.0.1:{}", journal["ports"]["members"][number])
+    }
+
     /// A GET of the log, which must succeed.
     pub fn get(&self, path: &str) -> Vec<u8> {
-        let url = self.log_url();
-        let address = url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let split = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-        let head = text(&answer[..split]);
-        assert!(head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-        answer[split + 4..].to_vec()
+        request(&self.log_url(), "GET", path, &[])
     }
 
     /// The published head as `audit --known-head` takes it.
@@ -132,6 +129,22 @@ impl Home {
     pub fn trust(&self, role: &str) -> String {
         self.data().join(role).join("trust.json").to_str().unwrap().to_string()
     }
+}
+
+/// A request that must succeed: the body of its answer.
+pub fn request(url: &str, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let length = body.len();
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n").unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let split = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = text(&answer[..split]);
+    assert!(head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+    answer[split + 4..].to_vec()
 }
 
 /// Runs a verb to its end.

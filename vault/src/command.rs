@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::config::{Config, ConfigError};
 use crate::endorse::{EndorseError, Endorsement, endorse};
 use crate::service::{Existing, InitError, ServeError, init, serve};
+use crate::status::{AskStatusError, ask_status};
 
 /// What a member, or its vendor, is told to do.
 #[derive(Debug, Subcommand)]
@@ -31,6 +32,9 @@ pub enum Command {
         after_help = "Example:\n  countermark vault endorse --member http://127.0.0.1:7316 --vendor-key-file vendor.key --passphrase-file passphrase --software-sha256 <hex>"
     )]
     Endorse(EndorseArgs),
+    /// Show how a member is: what it waits for, whom it follows, what it staples
+    #[command(after_help = "Example:\n  countermark vault status --member http://127.0.0.1:7316")]
+    Status(StatusArgs),
 }
 
 /// Arguments of `init`.
@@ -72,6 +76,17 @@ pub struct EndorseArgs {
     pub software_sha256: Digest,
 }
 
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The member's address, as `http://127.0.0.1:7316`
+    #[arg(long, value_name = "URL")]
+    pub member: String,
+    /// Print the member's own document
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn digest(text: &str) -> Result<Digest, &'static str> {
     Digest::from_hex(text).ok_or("expected 64 lower-case hex digits")
 }
@@ -91,6 +106,9 @@ pub enum CommandError {
     /// `endorse` failed.
     #[error(transparent)]
     Endorse(#[from] EndorseError),
+    /// `status` failed.
+    #[error(transparent)]
+    Status(#[from] AskStatusError),
     /// The system's clock is before 1970 or after 9999.
     #[error("the system's clock shows no time that an attestation can bear")]
     Clock,
@@ -104,12 +122,14 @@ pub enum CommandError {
 
 impl CommandError {
     /// The exit code of the process: 2 for a configuration that was refused, that of [`EndorseError::class`] for a
-    /// member that was not attested, 1 for everything else.
+    /// member that was not attested, that of [`AskStatusError::class`] for one that did not say how it is, 1 for
+    /// everything else.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let class = match self {
             Self::Config(_) => ExitClass::Usage,
             Self::Endorse(error) => error.class(),
+            Self::Status(error) => error.class(),
             Self::Init(_) | Self::Serve(_) | Self::Clock | Self::Watch(_) | Self::Stdout(_) => ExitClass::OurFault,
         };
         class.code()
@@ -134,6 +154,11 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
             let config = Config::load(&arguments.config)?;
             let end = lifecycle::end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
             Ok(serve(config, lifecycle::announce, end).await?)
+        }
+        Command::Status(arguments) => {
+            let status = ask_status(&arguments.member).await?;
+            let json = || serde_json::to_string(&status).expect("a status has string keys only");
+            print_line(&if arguments.json { json() } else { status.to_string() })
         }
         Command::Endorse(arguments) => {
             let endorsed = endorse(&Endorsement {

@@ -13,7 +13,10 @@
 //! vendor_keys = [{ algorithm = "ed25519", public_key = "8a88…5c" }]
 //! ```
 //!
-//! Paths are relative to the folder of the file. A field that is not known is refused.
+//! Paths are relative to the folder of the file. A field that is not known is refused. What makes the member part of a
+//! fleet stands in the same file: see [`fleet`].
+
+mod fleet;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,12 @@ use countermark_service::configuration::{self, ReadError};
 use countermark_tlog::checkpoint::{CheckpointError, Origin};
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use fleet::{
+    ACCOUNT_ISSUERS_MAX, AccountIssuer, BUNDLE_POLL_INTERVAL_MS, COOL_OFF_SECONDS, FleetConfig, FleetConfigError,
+    ISSUER_BYTES_MAX, PeerAddress, WRITE_DEADLINE_MS,
+};
+use fleet::{FleetText, IssuerText, PeerText};
 
 /// The most vendor keys of a member.
 pub const VENDOR_KEYS_MAX: usize = 8;
@@ -51,6 +60,8 @@ pub struct Config {
     pub attestation_file: PathBuf,
     /// The Ed25519 keys under which an attestation counts: 1 to [`VENDOR_KEYS_MAX`].
     pub(crate) vendor_keys: Vec<PublicKey>,
+    /// What makes the member part of a fleet; a member without it only reports itself.
+    pub fleet: Option<FleetConfig>,
 }
 
 /// Why a configuration was refused.
@@ -98,6 +109,9 @@ pub enum ConfigError {
         /// The key.
         key_id: KeyId,
     },
+    /// The fleet's part was refused.
+    #[error(transparent)]
+    Fleet(#[from] FleetConfigError),
 }
 
 impl Config {
@@ -112,17 +126,33 @@ impl Config {
         let text: ConfigText = toml::from_str(text)?;
         let origin = Origin::new(&text.origin).map_err(|source| ConfigError::Origin { origin: text.origin, source })?;
         check_vendor_keys(&text.vendor_keys)?;
+        let member_id = name("member_id", text.member_id)?;
+        let fleet = FleetText {
+            peer_listen: text.peer_listen,
+            peers: text.peers,
+            log_url: text.log_url,
+            trust: text.trust,
+            data_folder: text.data_folder,
+            counter_file: text.counter_file,
+            sealing_key_file: text.sealing_key_file,
+            account_issuers: text.account_issuers,
+            cool_off_seconds: text.cool_off_seconds,
+            write_deadline_ms: text.write_deadline_ms,
+            bundle_poll_interval_ms: text.bundle_poll_interval_ms,
+        };
+        let fleet = fleet.check(folder, &origin, &member_id)?;
         Ok(Config {
             listen: text.listen,
             origin,
             fleet_id: name("fleet_id", text.fleet_id)?,
-            member_id: name("member_id", text.member_id)?,
+            member_id,
             failure_domain: name("failure_domain", text.failure_domain)?,
             identity_key_file: folder.join(text.identity_key_file),
             session_key_file: folder.join(text.session_key_file),
             passphrase_file: folder.join(text.passphrase_file),
             attestation_file: folder.join(text.attestation_file),
             vendor_keys: text.vendor_keys,
+            fleet,
         })
     }
 }
@@ -160,6 +190,17 @@ struct ConfigText {
     passphrase_file: PathBuf,
     attestation_file: PathBuf,
     vendor_keys: Vec<PublicKey>,
+    peer_listen: Option<SocketAddr>,
+    peers: Option<Vec<PeerText>>,
+    log_url: Option<String>,
+    trust: Option<PathBuf>,
+    data_folder: Option<PathBuf>,
+    counter_file: Option<PathBuf>,
+    sealing_key_file: Option<PathBuf>,
+    account_issuers: Option<Vec<IssuerText>>,
+    cool_off_seconds: Option<u64>,
+    write_deadline_ms: Option<u64>,
+    bundle_poll_interval_ms: Option<u64>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! measures the device itself; here the operator of the device names its address.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use countermark_bundle::ExitClass;
 use countermark_bundle::attestation::{self, AttestationBody};
@@ -14,18 +13,10 @@ use countermark_bundle::key::{KeyId, PublicKey, PublicKeyError};
 use countermark_keys::{KeyFile, OpenError, Role, SignError};
 use countermark_vault_core::attest;
 use countermark_vault_core::member::{REPORT_BYTES_MAX, ReportError, UntrustedMemberReport};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
-use serde::Deserialize;
+use reqwest::{StatusCode, Url};
 use thiserror::Error;
 
-/// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait for a whole answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
-/// The most bytes of an answer that is not a report: 16 KiB.
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
-/// The most characters of a problem's texts that are kept.
-const PROBLEM_TEXT_MAX: usize = 300;
+use crate::fetch::{self, FetchError, SMALL_ANSWER_BYTES_MAX};
 
 /// What a vendor is told to do.
 #[derive(Clone, Debug)]
@@ -128,90 +119,34 @@ pub async fn endorse(endorsement: &Endorsement) -> Result<Endorsed, EndorseError
     let (report_url, attestation_url) = addresses(&endorsement.member)?;
     let signer = KeyFile::open_signer(&endorsement.vendor_key_file, Role::Vendor, &endorsement.passphrase_file)?;
     let vendor_key = PublicKey::ed25519(signer.public_key())?;
-    let http = client(&report_url)?;
-    let bytes = ask(http.get(report_url.clone()), &report_url, REPORT_BYTES_MAX).await?;
+    let http = fetch::client(&report_url).map_err(EndorseError::Client)?;
+    let bytes = fetch::ask(http.get(report_url.clone()), &report_url, REPORT_BYTES_MAX).await?;
     let report = UntrustedMemberReport::parse(&bytes)?.verify()?;
     let body = attest::endorse(&report, endorsement.software_sha256, &vendor_key, endorsement.now)?;
     let signature = signer.sign(&countermark_bundle::to_sign::attestation(&body))?;
     let vendor_key_id = vendor_key.key_id();
     let attestation = attestation::write(body.clone(), vendor_key_id, signature);
     let attestation_sha256 = Digest::of(&attestation);
-    ask(http.put(attestation_url.clone()).body(attestation), &attestation_url, ANSWER_BYTES_MAX).await?;
+    let answer = http.put(attestation_url.clone()).body(attestation);
+    fetch::ask(answer, &attestation_url, SMALL_ANSWER_BYTES_MAX).await?;
     Ok(Endorsed { body, vendor_key_id, attestation_sha256 })
 }
 
 /// Where the report and the attestation of a member are.
 fn addresses(member: &str) -> Result<(Url, Url), EndorseError> {
-    let mut base = Url::parse(member).map_err(|_| EndorseError::Address)?;
-    let plain = base.query().is_none() && base.fragment().is_none();
-    // A password in an address would stand in every error message.
-    let anonymous = base.username().is_empty() && base.password().is_none();
-    if !matches!(base.scheme(), "http" | "https") || !plain || !anonymous {
-        return Err(EndorseError::Address);
-    }
-    if !base.path().ends_with('/') {
-        base.set_path(&format!("{}/", base.path()));
-    }
+    let base = fetch::base(member).ok_or(EndorseError::Address)?;
     let below = |path| base.join(path).map_err(|_| EndorseError::Address);
     Ok((below("v1/member")?, below("v1/attestation")?))
 }
 
-fn client(url: &Url) -> Result<Client, EndorseError> {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // An error means that another thread was faster, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    }
-    let mut client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(ANSWER_TIMEOUT)
-        .user_agent(concat!("countermark-vault/", env!("CARGO_PKG_VERSION")));
-    if url.scheme() == "http" {
-        // Without TLS no root certificates are needed, and a system without any is no reason to fail.
-        client = client.tls_certs_only([]);
-    }
-    client.build().map_err(EndorseError::Client)
-}
-
-/// Sends a request and reads an answer of at most `limit` bytes; anything but 200 is an error.
-async fn ask(request: reqwest::RequestBuilder, url: &Url, limit: usize) -> Result<Vec<u8>, EndorseError> {
-    let response = request.send().await.map_err(|source| unreachable(url, source))?;
-    let status = response.status();
-    if status == StatusCode::OK {
-        return body(response, url, limit).await;
-    }
-    let problem = body(response, url, ANSWER_BYTES_MAX).await.map(|bytes| problem(&bytes)).unwrap_or_default();
-    Err(EndorseError::Answer { url: url.clone(), status, problem })
-}
-
-async fn body(mut response: Response, url: &Url, limit: usize) -> Result<Vec<u8>, EndorseError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|source| unreachable(url, source))? {
-        if bytes.len().saturating_add(chunk.len()) > limit {
-            return Err(EndorseError::TooLarge { url: url.clone(), limit });
+impl From<FetchError> for EndorseError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Unreachable { url, source } => Self::Unreachable { url, source },
+            FetchError::Answer { url, status, problem } => Self::Answer { url, status, problem },
+            FetchError::TooLarge { url, limit } => Self::TooLarge { url, limit },
         }
-        bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
-}
-
-fn unreachable(url: &Url, source: reqwest::Error) -> EndorseError {
-    // The address stands beside it already.
-    EndorseError::Unreachable { url: url.clone(), source: source.without_url() }
-}
-
-/// What a problem document says, fit for a terminal; empty if it is none.
-fn problem(bytes: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Problem {
-        #[serde(rename = "type", default)]
-        kind: String,
-        #[serde(default)]
-        detail: String,
-    }
-    let Ok(Problem { kind, detail }) = serde_json::from_slice(bytes) else { return String::new() };
-    let text = format!("{kind}: {detail}");
-    text.chars().filter(|c| !c.is_control()).take(PROBLEM_TEXT_MAX).collect()
 }
 
 #[cfg(test)]
@@ -236,13 +171,5 @@ mod tests {
         for bad in ["", "127.0.0.1:7316", "ftp://a", "http://a?b", "http://a#b", "http://user@a", "http://:secret@a"] {
             assert!(matches!(addresses(bad), Err(EndorseError::Address)), "{bad}");
         }
-    }
-
-    #[test]
-    fn what_a_member_says_about_a_refusal_cannot_play_with_the_terminal() {
-        let document = serde_json::json!({"type": "urn:x", "detail": format!("a\u{1b}[2Jb{}", "c".repeat(999))});
-        let shown = problem(&serde_json::to_vec(&document).unwrap());
-        assert!(shown.starts_with("urn:x: a[2Jbcc") && shown.len() == PROBLEM_TEXT_MAX, "{shown}");
-        assert_eq!(problem(b"<html>"), "");
     }
 }

@@ -1,38 +1,38 @@
-//! The HTTP interface: the member's report, its attestation, a health check.
+//! The HTTP interface: the member's report, its attestation, its state; and, for a member of a fleet, the stapled bundle
+//! and users' sessions.
 //!
-//! Refusals become status codes in one table, [`Problem`]; their bodies are problem documents (RFC 9457).
+//! Refusals become status codes in one table, [`problem`]; their bodies are problem documents (RFC 9457).
 
-use std::error::Error as StdError;
+mod attestation;
+mod problem;
+mod session;
+mod staple;
+mod status;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
-use countermark_bundle::attestation::{ATTESTATION_BYTES_MAX, AttestationError};
-use countermark_bundle::identity::Digest;
-use countermark_vault_core::attest::AdmitError;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post, put};
+use countermark_bundle::attestation::ATTESTATION_BYTES_MAX;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::member::{AcceptError, Accepted, Member};
-use crate::ports::AttestationStore;
+use crate::fleet::Seat;
+use crate::member::Member;
+use crate::ports::{AttestationStore, Replicated};
+use crate::session_service::BODY_BYTES_MAX;
+use problem::Problem;
 
 /// How long a request may take, from its first byte to its answer.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many requests are served at once; others wait.
+/// How many requests about the member are served at once; others wait.
 const REQUESTS_MAX: usize = 64;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
-/// An attestation may replace what was answered a moment ago.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// How many requests of sessions are served at once; others wait. Most of them wait for the fleet.
+const SESSION_REQUESTS_MAX: usize = 1024;
 
 /// Who may bring an attestation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,165 +51,49 @@ impl Attesting {
     }
 }
 
+/// What is served.
+pub(crate) struct Served<Store, Fleet> {
+    /// The member itself.
+    pub(crate) member: Member<Store>,
+    /// Its seat in a fleet, if it is configured to have one.
+    pub(crate) seat: Option<Arc<Seat<Fleet>>>,
+}
+
 /// The routes of a member.
-pub(crate) fn router<Store: AttestationStore>(member: Arc<Member<Store>>, attesting: Attesting) -> Router {
+pub(crate) fn router<Store: AttestationStore, Fleet: Replicated>(
+    served: Arc<Served<Store, Fleet>>,
+    attesting: Attesting,
+) -> Router {
+    let fleet = if served.seat.is_some() { fleet_routes() } else { Router::new() };
     let attestation = match attesting {
-        Attesting::Open => put(put_attestation::<Store>),
+        Attesting::Open => put(attestation::put_attestation::<Store, Fleet>),
         Attesting::Closed => put(|| async { Problem::NotLoopback.answer("this listener is not a loopback one") }),
     };
     Router::new()
-        .route("/v1/member", get(member_report::<Store>))
+        .route("/v1/member", get(attestation::member_report::<Store, Fleet>))
         .route("/v1/attestation", attestation)
+        .route("/v1/status", get(status::status::<Store, Fleet>))
         .route("/healthz", get(|| async { "ok" }))
-        .fallback(|| async { Problem::NotFound.answer("there is nothing at this address") })
-        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed.answer("not by this method") })
         .layer(DefaultBodyLimit::max(ATTESTATION_BYTES_MAX))
         .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
+        .merge(fleet)
+        .fallback(|| async { Problem::NotFound.answer("there is nothing at this address") })
+        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed.answer("not by this method") })
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
-        .with_state(member)
+        .with_state(served)
 }
 
-async fn member_report<Store: AttestationStore>(State(member): State<Arc<Member<Store>>>) -> Response {
-    let report = member.report();
-    ([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)], Body::from(Bytes::from_owner(report))).into_response()
-}
-
-async fn put_attestation<Store: AttestationStore>(
-    State(member): State<Arc<Member<Store>>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Problem::BodyTooLarge.answer(&format!("at most {ATTESTATION_BYTES_MAX} bytes"));
-        }
-        Err(_rejection) => return Problem::BodyUnreadable.answer("the body did not arrive whole"),
-    };
-    let attestation = Digest::of(&body);
-    // On a thread of its own, which runs to its end even if the caller goes away: what was begun is completed.
-    let accepted = tokio::task::spawn_blocking(move || member.accept(&body)).await;
-    match accepted {
-        Ok(Ok(accepted)) => {
-            tracing::info!(%attestation, ?accepted, "attested");
-            let unchanged = accepted == Accepted::Unchanged;
-            let document = serde_json::json!({ "attestation_sha256": attestation.to_hex(), "unchanged": unchanged });
-            ([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)], document.to_string()).into_response()
-        }
-        Ok(Err(AcceptError::Refused(refusal))) => {
-            let detail = causes(&refusal);
-            tracing::info!(refusal = detail, "an attestation was refused");
-            Problem::of(&refusal).answer(&detail)
-        }
-        Ok(Err(fault @ (AcceptError::Report(_) | AcceptError::Store(_)))) => {
-            tracing::error!(error = causes(&fault), "fault: an attestation was not stored");
-            Problem::Fault.answer("the member failed; sending the same attestation again is safe")
-        }
-        Err(panicked) => {
-            tracing::error!(error = causes(&panicked), "fault: an attestation was not stored");
-            Problem::Fault.answer("the member failed; sending the same attestation again is safe")
-        }
-    }
-}
-
-/// Everything that is answered instead of what was asked for. A name never changes its meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Problem {
-    NotFound,
-    MethodNotAllowed,
-    NotLoopback,
-    BodyTooLarge,
-    BodyUnreadable,
-    Malformed,
-    SelfSigned,
-    UnknownVendor,
-    Signature,
-    OtherMember,
-    OtherKeys,
-    OtherSoftware,
-    Fault,
-}
-
-impl Problem {
-    /// The one table from refusals to names.
-    fn of(refusal: &AdmitError) -> Self {
-        match refusal {
-            AdmitError::Attestation(error) => match error {
-                AttestationError::Json(_) | AttestationError::Algorithms => Self::Malformed,
-                AttestationError::SelfSigned => Self::SelfSigned,
-                AttestationError::UnknownVendor { .. } => Self::UnknownVendor,
-                AttestationError::Signature(_) => Self::Signature,
-            },
-            AdmitError::OtherMember { .. } => Self::OtherMember,
-            AdmitError::OtherKeys => Self::OtherKeys,
-            AdmitError::OtherSoftware { .. } => Self::OtherSoftware,
-        }
-    }
-
-    /// Status, name and title.
-    const fn row(self) -> (StatusCode, &'static str, &'static str) {
-        match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing at this address."),
-            Self::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take this method.")
-            }
-            Self::NotLoopback => {
-                (StatusCode::FORBIDDEN, "not-loopback", "Attestations are taken on a loopback listener only.")
-            }
-            Self::BodyTooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is larger than any attestation.")
-            }
-            Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body-unreadable", "The body did not arrive whole."),
-            Self::Malformed => (StatusCode::BAD_REQUEST, "attestation-malformed", "The body is not an attestation."),
-            Self::SelfSigned => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "attestation-self-signed", "A member cannot attest itself.")
-            }
-            Self::UnknownVendor => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "attestation-unknown-vendor",
-                "The attestation is by none of this member's vendors.",
-            ),
-            Self::Signature => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "attestation-signature", "The vendor's signature does not verify.")
-            }
-            Self::OtherMember => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "attestation-other-member",
-                "The attestation is for another log, fleet or member.",
-            ),
-            Self::OtherKeys => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "attestation-other-keys", "The attestation is for other keys.")
-            }
-            Self::OtherSoftware => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "attestation-other-software",
-                "The attestation is for another executable than the one that runs.",
-            ),
-            Self::Fault => (StatusCode::INTERNAL_SERVER_ERROR, "fault", "The member failed."),
-        }
-    }
-
-    fn answer(self, detail: &str) -> Response {
-        let (status, name, title) = self.row();
-        let document = serde_json::json!({
-            "type": format!("urn:countermark:refusal:{name}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": detail,
-        });
-        (status, [(CONTENT_TYPE, PROBLEM), (CACHE_CONTROL, NO_STORE)], document.to_string()).into_response()
-    }
-}
-
-/// An error and its causes in one line.
-fn causes(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        line.push_str(": ");
-        line.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    line
+fn fleet_routes<Store: AttestationStore, Fleet: Replicated>() -> Router<Arc<Served<Store, Fleet>>> {
+    let staple = Router::new()
+        .route("/v1/{ns}/bundles/newest", get(staple::newest_bundle::<Store, Fleet>))
+        .route("/v1/{ns}/links", get(staple::link::<Store, Fleet>))
+        .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX));
+    let sessions = Router::new()
+        .route("/v1/sessions", post(session::open::<Store, Fleet>))
+        .route("/v1/sessions/{id}", post(session::exchange::<Store, Fleet>))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(GlobalConcurrencyLimitLayer::new(SESSION_REQUESTS_MAX));
+    staple.merge(sessions)
 }
 
 #[cfg(test)]

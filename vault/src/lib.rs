@@ -18,21 +18,36 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod account_token;
 mod attestation_file;
+mod clock;
 pub mod command;
 mod config;
+mod device;
 pub mod endorse;
+mod fetch;
+mod fleet;
 mod http;
+mod log_client;
 mod measure;
 mod member;
 mod member_keys;
+mod peer;
 mod ports;
 mod service;
+mod session_service;
+mod session_table;
+mod staple;
+pub mod status;
 
 #[cfg(test)]
 mod testkit;
 
-pub use config::{Config, ConfigError, VENDOR_KEYS_MAX};
+pub use config::{
+    ACCOUNT_ISSUERS_MAX, AccountIssuer, BUNDLE_POLL_INTERVAL_MS, COOL_OFF_SECONDS, Config, ConfigError, FleetConfig,
+    FleetConfigError, ISSUER_BYTES_MAX, PeerAddress, VENDOR_KEYS_MAX, WRITE_DEADLINE_MS,
+};
+pub use fleet::{FleetError, FleetStartError, FormationFileError};
 pub use measure::MeasureError;
 pub use member::{MakeReportError, MemberError};
 pub use member_keys::KeyError;

@@ -16,7 +16,7 @@ use crate::ports::{AttestationStore, StoreError};
 pub(crate) struct Member<Store> {
     identity: MemberIdentity,
     vendor_keys: Vec<PublicKey>,
-    signer: Box<dyn Signer>,
+    signer: Arc<dyn Signer>,
     /// Held from the check to the swap, so that changes happen one after the other.
     store: Mutex<Store>,
     /// What is served. Only ever what the store has made durable.
@@ -83,7 +83,7 @@ impl<Store: AttestationStore> Member<Store> {
     pub(crate) fn open(
         identity: MemberIdentity,
         vendor_keys: Vec<PublicKey>,
-        signer: Box<dyn Signer>,
+        signer: Arc<dyn Signer>,
         store: Store,
     ) -> Result<Self, MemberError> {
         let attestation = store.read()?;
@@ -92,6 +92,11 @@ impl<Store: AttestationStore> Member<Store> {
         }
         let served = Served::new(&identity, signer.as_ref(), attestation)?;
         Ok(Self { identity, vendor_keys, signer, store: Mutex::new(store), served: RwLock::new(Arc::new(served)) })
+    }
+
+    /// What the member is.
+    pub(crate) const fn identity(&self) -> &MemberIdentity {
+        &self.identity
     }
 
     /// The signed report with the stored attestation, as it is served.

@@ -6,18 +6,27 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::Router;
 use countermark_bundle::key::PublicKey;
 use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create_passphrase_file};
 use countermark_service::listener::{BindError, bind, serve_until};
+use countermark_vault_core::device::DeviceFault;
 use countermark_vault_core::member::MemberIdentity;
 use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tracing::Instrument as _;
 
 use crate::attestation_file::AttestationFile;
 use crate::config::Config;
-use crate::http::{self, Attesting};
+use crate::device::{DeviceIdentity, DeviceSealing, DeviceSession};
+use crate::fleet::{FleetError, Membership};
+use crate::http::{self, Attesting, Served};
 use crate::measure::{self, MeasureError};
 use crate::member::{Member, MemberError};
 use crate::member_keys::{KeyError, MemberKeys};
+use crate::peer::OwnEnd;
 
 /// What `init` does where keys exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +55,14 @@ pub enum InitError {
         /// The key file.
         path: PathBuf,
     },
-    /// The member was attested, so it had keys.
+    /// The member was attested, or took part in a fleet, so it had keys.
     #[error(
         "{} says that this member had keys, and {} is missing: a member that lost its keys is retired, never given new ones",
-        attestation.display(), key.display()
+        trace.display(), key.display()
     )]
     KeysLost {
-        /// The stored attestation.
-        attestation: PathBuf,
+        /// The stored attestation, or the counter of a member that took part.
+        trace: PathBuf,
         /// The key that is missing.
         key: PathBuf,
     },
@@ -94,26 +103,37 @@ pub enum ServeError {
     /// The server failed.
     #[error("the server failed")]
     Server(#[source] io::Error),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceFault),
+    /// The member does not take part in its fleet, or no longer.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// The fleet's task ended without a word. That is a bug.
+    #[error("the fleet's task ended")]
+    FleetTask(#[source] JoinError),
 }
 
 /// Makes the keys of a member inside this process and returns their public halves.
 ///
-/// Where no key exists and no passphrase file either, the latter is made too. An existing passphrase file is used.
+/// Where no key exists and no passphrase file either, the latter is made too. An existing passphrase file is used. A
+/// member that is configured to be part of a fleet gets a sealing key as well.
 pub fn init(config: &Config, existing: Existing) -> Result<PublicKeys, InitError> {
-    let keys = [(&config.identity_key_file, Role::VaultIdentity), (&config.session_key_file, Role::VaultSession)];
+    let keys = key_files(config);
     let mut missing = Vec::new();
-    for (path, role) in keys {
-        match (exists(path)?, existing) {
-            (true, Existing::Refuse) => return Err(InitError::KeyExists { path: path.clone() }),
+    for key in &keys {
+        match (exists(key.path)?, existing) {
+            (true, Existing::Refuse) => return Err(InitError::KeyExists { path: key.path.clone() }),
             (true, Existing::Keep) => {}
-            (false, Existing::Refuse | Existing::Keep) => missing.push((path, role)),
+            (false, Existing::Refuse | Existing::Keep) => missing.push(key),
         }
     }
-    // 1. A member that was attested had both keys: others may rely on them.
-    if let Some((key, _)) = missing.first()
-        && exists(&config.attestation_file)?
-    {
-        return Err(InitError::KeysLost { attestation: config.attestation_file.clone(), key: (*key).clone() });
+    // 1. A member that was attested had both keys that the attestation names: others may rely on them. One that took part
+    //    in a fleet had a sealing key, and has data that nothing else opens.
+    for key in &missing {
+        if exists(key.trace)? {
+            return Err(InitError::KeysLost { trace: key.trace.clone(), key: key.path.clone() });
+        }
     }
     // 2. The passphrase, unless a key is sealed already: under a new one it would not open. A crash from here on leaves
     //    files that `--if-absent` goes on from; nobody has seen a public key yet.
@@ -121,12 +141,32 @@ pub fn init(config: &Config, existing: Existing) -> Result<PublicKeys, InitError
         create_passphrase_file(&config.passphrase_file)?;
     }
     // 3. The keys, each durable when it is made.
-    for (path, role) in missing {
-        KeyFile::create(path, role, &config.passphrase_file)?;
+    for key in missing {
+        KeyFile::create(key.path, key.role, &config.passphrase_file)?;
     }
     // 4. Only keys that open are announced.
-    let MemberKeys { identity_key, session_key, identity: _ } = MemberKeys::open(config)?;
+    let MemberKeys { identity_key, session_key, .. } = MemberKeys::open(config)?;
     Ok(PublicKeys { identity: identity_key, session: session_key })
+}
+
+/// A key file of a member, and what is there only if the key was.
+struct MemberKeyFile<'a> {
+    path: &'a PathBuf,
+    role: Role,
+    trace: &'a PathBuf,
+}
+
+fn key_files(config: &Config) -> Vec<MemberKeyFile<'_>> {
+    let attestation = &config.attestation_file;
+    let mut keys = vec![
+        MemberKeyFile { path: &config.identity_key_file, role: Role::VaultIdentity, trace: attestation },
+        MemberKeyFile { path: &config.session_key_file, role: Role::VaultSession, trace: attestation },
+    ];
+    if let Some(fleet) = &config.fleet {
+        let (path, trace) = (&fleet.sealing_key_file, &fleet.counter_file);
+        keys.push(MemberKeyFile { path, role: Role::VaultSealing, trace });
+    }
+    keys
 }
 
 /// Serves until `shutdown` completes; requests that run then have 10 s to end.
@@ -143,8 +183,8 @@ pub async fn serve(
         fleet_id: config.fleet_id,
         member_id: config.member_id,
         failure_domain: config.failure_domain,
-        identity_key: keys.identity_key,
-        session_key: keys.session_key,
+        identity_key: keys.identity_key.clone(),
+        session_key: keys.session_key.clone(),
         software: measure::running_software()?,
     };
     tracing::info!(
@@ -153,16 +193,64 @@ pub async fn serve(
         software = %identity.software.sha256,
         "member"
     );
+    // Before anybody is served: a member whose data is not its own newest must not even begin.
+    let fleet = match (config.fleet, keys.sealing) {
+        (Some(fleet), Some(sealing)) => {
+            let own = OwnEnd {
+                origin: identity.origin.clone(),
+                fleet_id: identity.fleet_id.clone(),
+                member_id: identity.member_id.clone(),
+                identity: Arc::new(DeviceIdentity::new(Arc::clone(&keys.identity))?),
+                session: Arc::new(DeviceSession(keys.session)),
+            };
+            let public_keys = [identity.identity_key.clone(), identity.session_key.clone()];
+            Some(Membership::prepare(own, public_keys, Arc::new(DeviceSealing(sealing)), fleet).await?)
+        }
+        // The sealing key was opened if there is a fleet.
+        (Some(_), None) | (None, _) => None,
+    };
     let store = AttestationFile::new(config.attestation_file);
     let member = Member::open(identity, config.vendor_keys, keys.identity, store)?;
     announce_attestation(&member);
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(ServeError::Server)?;
+    let served = Arc::new(Served { member, seat: fleet.as_ref().map(Membership::seat) });
+    let router = http::router(served, Attesting::at(address));
     tracing::info!(%address, "listens");
     on_ready(address);
-    serve_until(listener, http::router(Arc::new(member), Attesting::at(address)), shutdown)
-        .await
-        .map_err(ServeError::Server)
+    match fleet {
+        Some(fleet) => serve_beside(fleet, listener, router, shutdown).await,
+        None => serve_until(listener, router, shutdown).await.map_err(ServeError::Server),
+    }
+}
+
+/// Serves while the member takes part in its fleet, and ends both when either ends.
+///
+/// Users are served to the end before the fleet is left, so that what they asked for is still committed.
+async fn serve_beside(
+    fleet: Membership,
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (stop, stopped) = watch::channel(false);
+    let mut taking_part = tokio::spawn(fleet.take_part(stopped).instrument(tracing::info_span!("fleet")));
+    let mut left = None;
+    let shutdown_or_left = async {
+        tokio::select! {
+            () = shutdown => {}
+            ended = &mut taking_part => left = Some(ended),
+        }
+    };
+    let served = serve_until(listener, router, shutdown_or_left).await;
+    // Nobody listens if it has ended already.
+    let _ = stop.send(true);
+    let left = match left {
+        Some(left) => left,
+        None => taking_part.await,
+    };
+    left.map_err(ServeError::FleetTask)??;
+    served.map_err(ServeError::Server)
 }
 
 fn announce_attestation(member: &Member<AttestationFile>) {

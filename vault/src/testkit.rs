@@ -1,4 +1,14 @@
-//! What the tests of this crate build members from: keys from seeds, and stores that fail.
+//! What the tests of this crate build members from: keys from seeds, stores that fail, a log and a fleet in memory.
+
+mod machine;
+mod peers;
+mod user;
+mod world;
+
+pub(crate) use machine::{Commits, LocalFleet, TestClock};
+pub(crate) use peers::TestMember;
+pub(crate) use user::{ISSUER, User};
+pub(crate) use world::{TestLog, TestWorld};
 
 use std::sync::{Arc, Mutex};
 
@@ -70,18 +80,18 @@ pub(crate) struct TestSigner {
 }
 
 impl TestSigner {
-    pub(crate) fn boxed(seed: u8) -> Box<dyn Signer> {
+    pub(crate) fn holding(seed: u8) -> Arc<dyn Signer> {
         Self::make(seed, false)
     }
 
-    pub(crate) fn failing(seed: u8) -> Box<dyn Signer> {
+    pub(crate) fn failing(seed: u8) -> Arc<dyn Signer> {
         Self::make(seed, true)
     }
 
-    fn make(seed: u8, fails: bool) -> Box<dyn Signer> {
+    fn make(seed: u8, fails: bool) -> Arc<dyn Signer> {
         let key = SigningKey::from_bytes(&[seed; 32]);
         let public = key.verifying_key().as_bytes().to_vec();
-        Box::new(Self { key, public, fails })
+        Arc::new(Self { key, public, fails })
     }
 }
 
@@ -165,5 +175,5 @@ impl AttestationStore for MemoryStore {
 
 /// Starts a member with this identity on this disk.
 pub(crate) fn start(identity: MemberIdentity, store: MemoryStore) -> Result<Member<MemoryStore>, MemberError> {
-    Member::open(identity, vec![public(VENDOR)], TestSigner::boxed(1), store)
+    Member::open(identity, vec![public(VENDOR)], TestSigner::holding(1), store)
 }

@@ -61,7 +61,7 @@ pub enum Command {
         #[command(subcommand)]
         command: verbs::trust::Command,
     },
-    /// Access tokens for submitters
+    /// Access tokens for submitters, account tokens for users
     Token {
         #[command(subcommand)]
         command: verbs::token::Command,
@@ -88,6 +88,11 @@ pub enum Command {
     Verify {
         #[command(subcommand)]
         command: verbs::verify::Command,
+    },
+    /// A user's backup key: register it with a verified fleet, recover it, encrypt a file with it
+    Backup {
+        #[command(subcommand)]
+        command: verbs::backup::Command,
     },
     /// Replay a log from its first entry and check every rule
     #[command(after_help = "Example:\n  countermark audit --log http://127.0.0.1:7310 --trust trust.json")]

@@ -51,13 +51,14 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Countersigner { command } => verbs::services::countersigner(command).await,
         Command::Vault { command } => verbs::services::vault(command).await,
         Command::Keys { command } => verbs::keys::run(command, json),
-        Command::Trust { command } => verbs::trust::run(command, json),
+        Command::Trust { command } => verbs::trust::run(command, json).await,
         Command::Token { command } => verbs::token::run(command, json),
         Command::Fleet { command } => verbs::fleet::run(command, json).await,
         Command::Approve(arguments) => verbs::approve::run(&arguments, json),
         Command::Submit(arguments) => verbs::submit::run(arguments, json).await,
         Command::Status(arguments) => verbs::status::run(arguments, json).await,
         Command::Verify { command } => verbs::verify::run(command, json).await,
+        Command::Backup { command } => verbs::backup::run(command, json).await,
         Command::Audit(arguments) => verbs::audit::run(arguments, json).await,
         Command::Prove { command } => verbs::prove::run(command, json).await,
     }
@@ -78,6 +79,7 @@ fn start_tracing(command: &Command) {
         | Command::Submit(_)
         | Command::Status(_)
         | Command::Verify { .. }
+        | Command::Backup { .. }
         | Command::Audit(_)
         | Command::Prove { .. } => LevelFilter::WARN,
     };

@@ -7,6 +7,7 @@
 //! Everything it does can be interrupted and done again: each preparation either happened or is repeated, and once all
 //! of them happened (the journal says so) nothing is ever created again.
 
+mod backup;
 mod child;
 mod job;
 mod journal;
@@ -20,7 +21,7 @@ use countermark_bundle::ExitClass;
 
 use crate::failure::Failure;
 use crate::present;
-use child::{Child, Program};
+use child::{Children, Program};
 use journal::Folder;
 use layout::Layout;
 
@@ -33,12 +34,12 @@ pub struct Arguments {
     /// End after the last step, with 0 or the exit code of what failed
     #[arg(long)]
     once: bool,
-    /// The first of nine ports on loopback; 0 takes free ones. Kept from the first start on
+    /// The first of twelve ports on loopback; 0 takes free ones. Kept from the first start on
     #[arg(long, value_name = "PORT")]
     port_base: Option<u16>,
 }
 
-/// The first of nine ports, unless told otherwise.
+/// The first of twelve ports, unless told otherwise.
 const PORT_BASE: u16 = 7310;
 
 /// Does what the verb says.
@@ -70,32 +71,64 @@ async fn work(
         prepare::keys_and_configurations(program, layout, report).await?;
     }
     let mut children = start(program, layout, &mut folder, report).await?;
-    let outcome = tokio::select! {
-        outcome = job::run(program, layout, report) => outcome,
-        ended = child::first_end(&mut children) => Err(ended),
-    };
+    let outcome = main_job(program, layout, &mut folder, &mut children, report).await;
     // A step that failed because a child died is best explained by the child.
     if outcome.is_err()
-        && let Some(ended) = child::ended(&mut children)
+        && let Some(ended) = children.ended()
     {
         return Err(ended);
     }
     outcome?;
     report.finish(layout);
     if arguments.once {
-        child::stop(children).await;
+        children.stop().await;
         return Ok(());
     }
     let ended = tokio::select! {
-        ended = child::first_end(&mut children) => Some(ended),
+        ended = children.first_end() => Some(ended),
         _ = tokio::signal::ctrl_c() => None,
         () = terminated() => None,
     };
     if !report.is_json() {
         present::aside("stopping every child");
     }
-    child::stop(children).await;
+    children.stop().await;
     ended.map_or(Ok(()), Err)
+}
+
+/// Every step, in order. Whoever dies meanwhile ends it, but for those that it kills itself.
+async fn main_job(
+    program: &Program,
+    layout: &Layout,
+    folder: &mut Folder,
+    children: &mut Children,
+    report: &mut job::Report,
+) -> anyhow::Result<()> {
+    let certified = async {
+        job::certify(program, layout, report).await?;
+        report.headline("5  The members form a fleet, verify the bundle and staple it to their answers");
+        backup::staple(program, layout, report).await?;
+        report.headline("6  A phone registers its backup key with a member that it verified");
+        backup::register(program, layout, folder, report).await?;
+        report.headline("7  A new phone that holds nothing but the trust file, its account and the password recovers");
+        backup::recover(program, layout, report).await
+    };
+    tokio::select! {
+        outcome = certified => outcome,
+        ended = children.first_end() => Err(ended),
+    }?;
+    report.headline("8  Members are killed");
+    backup::drill(program, layout, children, folder, report).await?;
+    let ending = async {
+        report.headline("9  The same with the fleet's keys hard-coded in the client");
+        backup::pinned(program, layout, report).await?;
+        report.headline("10  An auditor replays the log from its first entry");
+        job::audit(program, layout, report).await
+    };
+    tokio::select! {
+        outcome = ending => outcome,
+        ended = children.first_end() => Err(ended),
+    }
 }
 
 async fn terminated() {
@@ -113,14 +146,13 @@ async fn start(
     layout: &Layout,
     folder: &mut Folder,
     report: &mut job::Report,
-) -> anyhow::Result<Vec<Child>> {
-    let mut children = Vec::new();
+) -> anyhow::Result<Children> {
+    let mut children = Children::default();
     for service in layout.services() {
-        let child = Child::start(program, &service).await;
-        children.push(child.map_err(|error| explain_start(&service, error))?);
+        children.start(program, &service).await.map_err(|error| explain_start(&service, error))?;
     }
     if !folder.journal().prepared {
-        folder.prepared()?;
+        folder.note(|journal| journal.prepared = true)?;
     }
     report.started(&children);
     Ok(children)

@@ -2,6 +2,7 @@
 
 pub mod approve;
 pub mod audit;
+pub mod backup;
 pub mod fleet;
 pub mod keys;
 pub mod openssl;

@@ -6,15 +6,18 @@
 //! Sources: <https://c2sp.org/tlog-tiles> for the tile paths, RFC 9457 for refusals, FORMATS.md for the rest.
 
 mod answers;
+mod endpoint;
 mod error;
 mod folder;
 mod http;
 mod tiles;
 
 pub use answers::{CertificateAnswer, ConsistencyAnswer, InclusionAnswer};
+pub(crate) use endpoint::Endpoint;
+pub use endpoint::Timeouts;
 pub use error::{FetchError, MalformedAnswer, Place, Problem};
 pub use folder::FolderSource;
-pub use http::{LogReader, Timeouts};
+pub use http::LogReader;
 pub use tiles::{EntryBundle, PARALLEL_FETCHES_MAX};
 pub(crate) use tiles::{fetch_bundle, fetch_tile, fetch_tiles, resumed};
 

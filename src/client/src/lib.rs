@@ -33,6 +33,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop at that line"))]
 
 pub mod audit;
+pub mod backup;
 pub mod fetch;
 pub mod floor_store;
 pub mod head;

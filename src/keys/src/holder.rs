@@ -1,10 +1,11 @@
-//! The two things a holder of a private key does with it. Nothing here knows where the key is.
+//! The three things a holder of a private key does with it. Nothing here knows where the key is.
 
 use std::fmt;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::randomness::RandomnessError;
 use crate::role::{Algorithm, Role};
 
 /// Holds one private signing key and signs with it.
@@ -93,6 +94,46 @@ impl fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedSecret(redacted)")
     }
+}
+
+/// Holds one secret key that seals bytes, so that only the same key opens them.
+pub trait SealingKey: Send + Sync {
+    /// Identifies the key: SHA-256 over a context line and the secret, 32 bytes. It may be seen.
+    fn key_id(&self) -> [u8; 32];
+
+    /// Seals `plaintext` for the place that `context` names. Adds [`SEALED_OVERHEAD_BYTES`](crate::SEALED_OVERHEAD_BYTES).
+    fn seal(&self, context: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, SealError>;
+
+    /// Opens what this key sealed under the same `context`.
+    fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnsealKeyError>;
+}
+
+impl fmt::Debug for dyn SealingKey + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKey").field("key_id", &hex::encode(self.key_id())).finish_non_exhaustive()
+    }
+}
+
+/// Why a holder sealed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SealError {
+    /// Fault: no randomness, no nonce; a repeated one would give the bytes away.
+    #[error("nothing was sealed")]
+    Randomness(#[from] RandomnessError),
+    /// Fault: the holder could not seal.
+    #[error("the holder of the sealing key failed to seal {bytes} bytes")]
+    Failed {
+        /// Bytes of the plaintext.
+        bytes: usize,
+    },
+}
+
+/// Why sealed bytes were not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UnsealKeyError {
+    /// Refused: not sealed by this key, not for this context, or changed since.
+    #[error("the bytes were not sealed by this key for this place")]
+    NotOurs,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use getrandom::SysRng;
 use rand_core::TryCryptoRng;
 use thiserror::Error;
 
-use crate::holder::{AgreementKey, Signer};
+use crate::holder::{AgreementKey, SealingKey, Signer};
 use crate::owner_only_file::{self, FileError, NewFileError};
 use crate::passphrase::{Passphrase, PassphraseError};
 use crate::private_key::PrivateKey;
@@ -37,7 +37,8 @@ pub struct PublicKeyInfo {
     pub role: Role,
     /// The algorithm of the role.
     pub algorithm: Algorithm,
-    /// The public key in lower-case hex: 32 bytes, or the 97-byte uncompressed SEC 1 point of P-384.
+    /// The public key in lower-case hex: 32 bytes, or the 97-byte uncompressed SEC 1 point of P-384. A sealing key has
+    /// none; here stands its identifier, 32 bytes.
     pub public_key: String,
 }
 
@@ -69,6 +70,17 @@ impl KeyFile {
         open(path, expected_role, passphrase_file)?
             .into_agreement()
             .ok_or(OpenError::CannotAgree { role: expected_role })
+    }
+
+    /// Opens the key as one that seals, if it was made for `expected_role`.
+    ///
+    /// Takes about 10 ms.
+    pub fn open_sealing(
+        path: &Path,
+        expected_role: Role,
+        passphrase_file: &Path,
+    ) -> Result<Box<dyn SealingKey>, OpenError> {
+        open(path, expected_role, passphrase_file)?.into_sealing().ok_or(OpenError::CannotSeal { role: expected_role })
     }
 
     /// Reads the clear part alone. Without the passphrase nothing proves that it belongs to the sealed key.
@@ -171,15 +183,21 @@ pub enum OpenError {
         /// Where.
         source: Damage,
     },
-    /// Refused: keys of this role agree on secrets and cannot sign.
+    /// Refused: keys of this role agree on secrets or seal, and cannot sign.
     #[error("a {role} key cannot sign")]
     CannotSign {
         /// The role asked for.
         role: Role,
     },
-    /// Refused: keys of this role sign and cannot agree on secrets.
+    /// Refused: keys of this role sign or seal, and cannot agree on secrets.
     #[error("a {role} key cannot agree on a secret")]
     CannotAgree {
+        /// The role asked for.
+        role: Role,
+    },
+    /// Refused: keys of this role sign or agree on secrets, and cannot seal.
+    #[error("a {role} key cannot seal")]
+    CannotSeal {
         /// The role asked for.
         role: Role,
     },

@@ -12,7 +12,7 @@
 //!   overwritten.
 //!
 //! Holders: [`KeyFile`], an encrypted file beside a passphrase file. A second holder (a PKCS#11 token) goes behind the
-//! same two traits, [`Signer`] and [`AgreementKey`].
+//! same three traits, [`Signer`], [`AgreementKey`] and [`SealingKey`].
 //!
 //! Unix only: the permission rules are the protection, and they have no faithful counterpart elsewhere.
 //!
@@ -25,8 +25,8 @@
 //! |---|---|
 //! | `type` | `countermark/key-file/v1` |
 //! | `role` | one of the [`Role`] names |
-//! | `algorithm` | the role's algorithm: `ed25519`, `ecdsa-p384` or `x25519` |
-//! | `public_key` | lower-case hex: 32 bytes; for `ecdsa-p384` the 97-byte uncompressed SEC 1 point |
+//! | `algorithm` | the role's algorithm: `ed25519`, `ecdsa-p384`, `x25519` or `xchacha20-poly1305` |
+//! | `public_key` | lower-case hex: 32 bytes; for `ecdsa-p384` the 97-byte uncompressed SEC 1 point; for `xchacha20-poly1305`, which has no public key, its identifier: SHA-256 over `countermark/sealing-key/v1`, a newline and the secret |
 //! | `sealed` | standard base64 of a binary [age](https://age-encryption.org/v1) file with one scrypt stanza |
 //! | `sealed_sha256` | lower-case hex SHA-256 of the age file; tells a damaged file from a wrong passphrase, proves nothing |
 //!
@@ -39,10 +39,15 @@
 //! |---|---|
 //! | `type` | `countermark/private-key/v1` |
 //! | `role`, `algorithm` | the same as outside |
-//! | `secret` | lower-case hex: Ed25519 seed (32 bytes), P-384 scalar (48 bytes, big-endian) or X25519 secret (32 bytes) |
+//! | `secret` | lower-case hex: Ed25519 seed (32 bytes), P-384 scalar (48 bytes, big-endian), X25519 secret or sealing key (32 bytes each) |
 //!
 //! The clear header can be read without the passphrase and is not trusted when a key is opened: role and algorithm must
 //! equal the sealed ones, and the public key must be the one that belongs to the sealed secret.
+//!
+//! # Sealed bytes
+//!
+//! What a [`SealingKey`] seals: nonce (24 random bytes) ‖ XChaCha20-Poly1305 ciphertext ‖ tag (16). The associated data is
+//! the length of the context (8 bytes, big-endian) ‖ the context.
 //!
 //! # Passphrase file
 //!
@@ -60,10 +65,14 @@ mod passphrase;
 mod private_key;
 mod randomness;
 mod role;
+mod sealing;
 
-pub use holder::{AgreementError, AgreementKey, SharedSecret, SignError, Signer};
+pub use holder::{
+    AgreementError, AgreementKey, SealError, SealingKey, SharedSecret, SignError, Signer, UnsealKeyError,
+};
 pub use key_file::{CreateError, Damage, KeyFile, OpenError, PublicKeyInfo, ReadPublicError};
 pub use owner_only_file::FileError;
 pub use passphrase::{CreatePassphraseError, PassphraseError, create_passphrase_file};
 pub use randomness::{RandomnessError, os_random_bytes};
 pub use role::{Algorithm, Role, UnknownAlgorithm, UnknownRole};
+pub use sealing::OVERHEAD_BYTES as SEALED_OVERHEAD_BYTES;

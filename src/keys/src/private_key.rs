@@ -9,9 +9,10 @@ use rand_core::{TryCryptoRng, UnwrapErr};
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
-use crate::holder::{AgreementError, AgreementKey, SharedSecret, SignError, Signer};
+use crate::holder::{AgreementError, AgreementKey, SealingKey, SharedSecret, SignError, Signer};
 use crate::randomness::{self, RandomnessError};
 use crate::role::{Algorithm, Role};
+use crate::sealing::SealingSecret;
 
 /// A private key of any algorithm.
 pub(crate) enum PrivateKey {
@@ -21,6 +22,8 @@ pub(crate) enum PrivateKey {
     EcdsaP384(Box<ecdsa::SigningKey>),
     /// An X25519 secret.
     X25519(StaticSecret),
+    /// A symmetric key.
+    XChaCha20Poly1305(SealingSecret),
 }
 
 impl PrivateKey {
@@ -35,6 +38,11 @@ impl PrivateKey {
                 ecdsa::SigningKey::try_generate_from_rng(rng).map_err(|_failed| RandomnessError::Unavailable)?,
             )),
             Algorithm::X25519 => Self::X25519(StaticSecret::random_from_rng(&mut UnwrapErr(rng))),
+            Algorithm::XChaCha20Poly1305 => {
+                let mut secret = Zeroizing::new([0; 32]);
+                randomness::fill(rng, secret.as_mut_slice())?;
+                Self::XChaCha20Poly1305(SealingSecret::new(secret))
+            }
         })
     }
 
@@ -52,6 +60,7 @@ impl PrivateKey {
                 Self::EcdsaP384(Box::new(key))
             }
             Algorithm::X25519 => Self::X25519(StaticSecret::from(*decode::<32>(secret)?)),
+            Algorithm::XChaCha20Poly1305 => Self::XChaCha20Poly1305(SealingSecret::new(decode::<32>(secret)?)),
         })
     }
 
@@ -64,33 +73,44 @@ impl PrivateKey {
                 Zeroizing::new(hex::encode(scalar.as_slice()))
             }
             Self::X25519(secret) => Zeroizing::new(hex::encode(secret.as_bytes())),
+            Self::XChaCha20Poly1305(secret) => Zeroizing::new(hex::encode(secret.as_bytes())),
         }
     }
 
-    /// The public key in the encoding of [`Signer::public_key`] and [`AgreementKey::public_key`].
+    /// The public key in the encoding of [`Signer::public_key`] and [`AgreementKey::public_key`]; the identifier of a key
+    /// that has none, as in [`SealingKey::key_id`].
     pub(crate) fn public_key(&self) -> Vec<u8> {
         match self {
             Self::Ed25519(key) => key.verifying_key().as_bytes().to_vec(),
             Self::EcdsaP384(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
             Self::X25519(secret) => x25519_dalek::PublicKey::from(secret).as_bytes().to_vec(),
+            Self::XChaCha20Poly1305(secret) => secret.key_id().to_vec(),
         }
     }
 
-    /// Turns the key into a signer for `role`; `None` if it can only agree on secrets.
+    /// Turns the key into a signer for `role`; `None` if it cannot sign.
     pub(crate) fn into_signer(self, role: Role) -> Option<Box<dyn Signer>> {
         let public_key = self.public_key();
         match self {
             Self::Ed25519(key) => Some(Box::new(Ed25519Signer { role, key, public_key })),
             Self::EcdsaP384(key) => Some(Box::new(EcdsaP384Signer { role, key, public_key })),
-            Self::X25519(_) => None,
+            Self::X25519(_) | Self::XChaCha20Poly1305(_) => None,
         }
     }
 
-    /// Turns the key into one that agrees on secrets; `None` if it signs.
+    /// Turns the key into one that agrees on secrets; `None` if it cannot.
     pub(crate) fn into_agreement(self) -> Option<Box<dyn AgreementKey>> {
         match self {
             Self::X25519(secret) => Some(Box::new(X25519Agreement { secret })),
-            Self::Ed25519(_) | Self::EcdsaP384(_) => None,
+            Self::Ed25519(_) | Self::EcdsaP384(_) | Self::XChaCha20Poly1305(_) => None,
+        }
+    }
+
+    /// Turns the key into one that seals; `None` if it cannot.
+    pub(crate) fn into_sealing(self) -> Option<Box<dyn SealingKey>> {
+        match self {
+            Self::XChaCha20Poly1305(secret) => Some(Box::new(secret)),
+            Self::Ed25519(_) | Self::EcdsaP384(_) | Self::X25519(_) => None,
         }
     }
 }

@@ -14,27 +14,30 @@ pub enum Algorithm {
     EcdsaP384,
     /// X25519 key agreement, RFC 7748; it cannot sign.
     X25519,
+    /// XChaCha20-Poly1305 sealing (draft-irtf-cfrg-xchacha-03), with one secret key; it cannot sign and has no public key.
+    XChaCha20Poly1305,
 }
 
 impl Algorithm {
     /// Every algorithm, in the order of the enum.
-    pub const ALL: [Self; 3] = [Self::Ed25519, Self::EcdsaP384, Self::X25519];
+    pub const ALL: [Self; 4] = [Self::Ed25519, Self::EcdsaP384, Self::X25519, Self::XChaCha20Poly1305];
 
-    /// The algorithm's name in files: `ed25519`, `ecdsa-p384` or `x25519`.
+    /// The algorithm's name in files: `ed25519`, `ecdsa-p384`, `x25519` or `xchacha20-poly1305`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ed25519 => "ed25519",
             Self::EcdsaP384 => "ecdsa-p384",
             Self::X25519 => "x25519",
+            Self::XChaCha20Poly1305 => "xchacha20-poly1305",
         }
     }
 
-    /// The length of a public key in bytes: 32, or 97 for the uncompressed P-384 point.
+    /// The length in bytes of a public key, or of what stands in its place: 32, or 97 for the uncompressed P-384 point.
     #[must_use]
     pub const fn public_key_bytes(self) -> usize {
         match self {
-            Self::Ed25519 | Self::X25519 => 32,
+            Self::Ed25519 | Self::X25519 | Self::XChaCha20Poly1305 => 32,
             Self::EcdsaP384 => 97,
         }
     }
@@ -48,7 +51,7 @@ impl fmt::Display for Algorithm {
 
 /// The name given is not that of an [`Algorithm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("unknown algorithm; known are ed25519, ecdsa-p384 and x25519")]
+#[error("unknown algorithm; known are ed25519, ecdsa-p384, x25519 and xchacha20-poly1305")]
 pub struct UnknownAlgorithm;
 
 impl FromStr for Algorithm {
@@ -82,13 +85,19 @@ pub enum Role {
     VaultIdentity,
     /// Agrees on session keys with the clients of a vault member.
     VaultSession,
+    /// Seals what a vault member keeps on its disk.
+    VaultSealing,
     /// Signs attestations as a device vendor.
     Vendor,
+    /// Signs the account tokens of a vault's users.
+    AccountIssuer,
+    /// A client's key that its account token is bound to: signs the proof that the token is its own.
+    AccountProof,
 }
 
 impl Role {
     /// Every role, in the order of the enum.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Log,
         Self::Certificate,
         Self::Administration,
@@ -99,7 +108,10 @@ impl Role {
         Self::TokenIssuer,
         Self::VaultIdentity,
         Self::VaultSession,
+        Self::VaultSealing,
         Self::Vendor,
+        Self::AccountIssuer,
+        Self::AccountProof,
     ];
 
     /// The role's name in files and on the command line, such as `token-issuer`.
@@ -116,7 +128,10 @@ impl Role {
             Self::TokenIssuer => "token-issuer",
             Self::VaultIdentity => "vault-identity",
             Self::VaultSession => "vault-session",
+            Self::VaultSealing => "vault-sealing",
             Self::Vendor => "vendor",
+            Self::AccountIssuer => "account-issuer",
+            Self::AccountProof => "account-proof",
         }
     }
 
@@ -126,6 +141,7 @@ impl Role {
         match self {
             Self::Operator => Algorithm::EcdsaP384,
             Self::VaultSession => Algorithm::X25519,
+            Self::VaultSealing => Algorithm::XChaCha20Poly1305,
             Self::Log
             | Self::Certificate
             | Self::Administration
@@ -134,7 +150,9 @@ impl Role {
             | Self::Officer
             | Self::TokenIssuer
             | Self::VaultIdentity
-            | Self::Vendor => Algorithm::Ed25519,
+            | Self::Vendor
+            | Self::AccountIssuer
+            | Self::AccountProof => Algorithm::Ed25519,
         }
     }
 }
@@ -177,17 +195,18 @@ mod tests {
         for name in ["", "Log", "log ", "token_issuer", "tokenissuer"] {
             assert_eq!(name.parse::<Role>(), Err(UnknownRole), "{name:?}");
         }
-        for name in ["", "Ed25519", "p384", "x25519 "] {
+        for name in ["", "Ed25519", "p384", "x25519 ", "xchacha20poly1305"] {
             assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm), "{name:?}");
         }
     }
 
     #[test]
-    fn only_the_operator_uses_p384_and_only_the_vault_session_agrees_on_keys() {
+    fn only_the_operator_uses_p384_and_only_the_vaults_keys_agree_or_seal() {
         for role in Role::ALL {
             let expect = match role.as_str() {
                 "operator" => Algorithm::EcdsaP384,
                 "vault-session" => Algorithm::X25519,
+                "vault-sealing" => Algorithm::XChaCha20Poly1305,
                 _ => Algorithm::Ed25519,
             };
             assert_eq!(role.algorithm(), expect, "{role}");

@@ -61,6 +61,11 @@ impl Authority {
         assert!(signal(countersigner, "STOP"), "the countersigner cannot be paused");
     }
 
+    /// Lets `up` itself sleep, so that it does not end because a child of it does.
+    pub fn freeze(&self) {
+        assert!(signal(self.up.id(), "STOP"), "`up` cannot be paused");
+    }
+
     fn countersigner(&self) -> Option<u32> {
         let config = self.data.join("operator").join("countersigner.toml");
         let config = config.to_str().unwrap();
@@ -80,12 +85,14 @@ impl Drop for Authority {
         if let Some(countersigner) = self.countersigner() {
             signal(countersigner, "CONT");
         }
+        signal(self.up.id(), "CONT");
         signal(self.up.id(), "INT");
         let _ = self.up.wait();
     }
 }
 
-fn program(name: &str) -> PathBuf {
+/// A program of the folder that `scripts/bench` names.
+pub fn program(name: &str) -> PathBuf {
     let folder = std::env::var_os("COUNTERMARK_BIN_DIR");
     let folder = folder.expect("COUNTERMARK_BIN_DIR is not set: run scripts/bench");
     let program = PathBuf::from(folder).join(name);

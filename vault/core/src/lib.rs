@@ -17,13 +17,18 @@
 extern crate alloc;
 
 pub mod account;
+pub mod account_token;
 pub mod attest;
 pub mod device;
 pub mod fleet;
 pub mod machine;
 pub mod member;
+pub mod noise;
+pub mod opaque;
 pub mod secret;
+pub mod session;
 pub mod to_sign;
+pub mod wrap;
 
 #[cfg(test)]
 mod testing;

@@ -99,3 +99,30 @@ fn a_file_that_is_missing_or_too_large_is_refused() {
     std::fs::write(&path, good()).unwrap();
     assert_eq!(Config::load(&path).unwrap().attestation_file, folder.path().join("../attestation.json"));
 }
+
+#[test]
+fn the_fleets_part_stands_in_the_same_file_and_may_be_absent() {
+    assert!(parse(&good()).unwrap().fleet.is_none());
+    let part = format!(
+        r#"
+peer_listen = "127.0.0.1:0"
+peers = [{{ member_id = "member-1", address = "127.0.0.1:7319" }}]
+log_url = "http://127.0.0.1:7311"
+trust = "trust.json"
+data_folder = "data"
+counter_file = "elsewhere/counter"
+sealing_key_file = "sealing.key"
+account_issuers = [{{ issuer = "accounts.example", public_key = "{}" }}]
+bundle_poll_interval_ms = 250
+"#,
+        hex::encode(public(3).bytes())
+    );
+    let whole = format!("{}{part}", good());
+    let fleet = parse(&whole).unwrap().fleet.unwrap();
+    assert_eq!(fleet.sealing_key_file, PathBuf::from("/etc/vault/sealing.key"));
+    assert_eq!(fleet.bundle_poll_interval.as_millis(), 250);
+    let half = parse(&whole.replace("log_url", "# log_url")).unwrap_err();
+    assert!(matches!(half, ConfigError::Fleet(FleetConfigError::Incomplete { field: "log_url" })), "{half:?}");
+    let more = parse(&whole.replace("issuer = ", "extra = 1, issuer = ")).unwrap_err();
+    assert!(matches!(more, ConfigError::Toml(_)), "{more:?}");
+}

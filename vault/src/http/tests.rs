@@ -1,7 +1,12 @@
+mod fleet;
+
 use super::*;
-use crate::testkit::{FailsAt, MemoryStore, VENDOR, attest, body, identity, name, public, start};
+use crate::testkit::{FailsAt, LocalFleet, MemoryStore, VENDOR, attest, body, identity, name, public, start};
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Request};
-use countermark_bundle::attestation::AttestationBody;
+use countermark_bundle::attestation::{ATTESTATION_BYTES_MAX, AttestationBody};
+use countermark_bundle::identity::Digest;
 use countermark_vault_core::member::UntrustedMemberReport;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -28,16 +33,17 @@ impl Answer {
 }
 
 /// A member behind its routes.
-struct Served {
+struct Home {
     router: Router,
     disk: MemoryStore,
 }
 
-impl Served {
+impl Home {
     fn new(attesting: Attesting) -> Self {
         let disk = MemoryStore::holding(None);
         let member = start(identity(), disk.clone()).unwrap();
-        Self { router: router(Arc::new(member), attesting), disk }
+        let served: Served<MemoryStore, LocalFleet> = Served { member, seat: None };
+        Self { router: router(Arc::new(served), attesting), disk }
     }
 
     async fn ask(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
@@ -68,7 +74,7 @@ fn attestation() -> Vec<u8> {
 
 #[tokio::test]
 async fn an_attestation_is_taken_once_and_reported() {
-    let served = Served::new(Attesting::Open);
+    let served = Home::new(Attesting::Open);
     assert_eq!(served.attestation().await, None);
     for unchanged in [false, true] {
         let answer = served.put(attestation()).await;
@@ -81,7 +87,7 @@ async fn an_attestation_is_taken_once_and_reported() {
 
 #[tokio::test]
 async fn every_refusal_has_a_name_and_changes_nothing() {
-    let served = Served::new(Attesting::Open);
+    let served = Home::new(Attesting::Open);
     let own = || body(&identity());
     let vendors = |body| attest(body, VENDOR);
     let forged = countermark_bundle::attestation::write(own(), public(VENDOR).key_id(), vec![0; 64]);
@@ -106,7 +112,7 @@ async fn every_refusal_has_a_name_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_listener_that_others_reach_takes_no_attestation() {
-    let served = Served::new(Attesting::Closed);
+    let served = Home::new(Attesting::Closed);
     let answer = served.put(attestation()).await;
     assert_eq!((answer.status, answer.problem().as_str()), (403, "not-loopback"));
     assert_eq!((served.attestation().await, served.disk.on_disk()), (None, None));
@@ -131,7 +137,7 @@ fn only_loopback_addresses_are_loopback() {
 #[tokio::test]
 async fn a_store_that_fails_is_a_fault_and_the_old_report_goes_on() {
     for at in [FailsAt::BeforeRename, FailsAt::AfterRename] {
-        let served = Served::new(Attesting::Open);
+        let served = Home::new(Attesting::Open);
         served.disk.fail(at);
         let answer = served.put(attestation()).await;
         assert_eq!((answer.status, answer.problem().as_str()), (500, "fault"), "{at:?}");
@@ -146,7 +152,7 @@ async fn a_store_that_fails_is_a_fault_and_the_old_report_goes_on() {
 
 #[tokio::test]
 async fn other_addresses_and_methods_are_refused_by_name() {
-    let served = Served::new(Attesting::Open);
+    let served = Home::new(Attesting::Open);
     for (method, path, status, expect) in [
         (Method::GET, "/", 404, "not-found"),
         (Method::GET, "/v1/member/", 404, "not-found"),

@@ -74,7 +74,7 @@ fn an_attestation_that_no_vendor_signed_is_refused() {
 #[test]
 fn a_self_signed_attestation_is_refused_even_where_the_members_own_key_is_configured_as_a_vendors() {
     let disk = MemoryStore::holding(None);
-    let member = Member::open(identity(), vec![public(1)], TestSigner::boxed(1), disk).unwrap();
+    let member = Member::open(identity(), vec![public(1)], TestSigner::holding(1), disk).unwrap();
     let refused = member.accept(&attest(body(&identity()), 1)).unwrap_err();
     assert!(matches!(refused, AcceptError::Refused(AdmitError::Attestation(AttestationError::SelfSigned))));
 }
@@ -142,7 +142,7 @@ fn a_member_that_cannot_report_itself_does_not_start() {
     assert!(matches!(unplugged, MemberError::Report(MakeReportError::Sign(_))), "{unplugged:?}");
     let mut unprintable = identity();
     unprintable.software.version = "0.1\n0".to_owned();
-    let unprintable = open(unprintable, TestSigner::boxed(1)).err().unwrap();
+    let unprintable = open(unprintable, TestSigner::holding(1)).err().unwrap();
     assert!(matches!(unprintable, MemberError::Report(MakeReportError::Report(_))), "{unprintable:?}");
 }
 

@@ -58,6 +58,17 @@ impl Program {
         String::from_utf8(self.output(arguments, false).await?).context("a verb printed something that is not UTF-8")
     }
 
+    /// Runs a verb that must fail: its exit code and what it said. That it succeeds is an error.
+    pub async fn refused(&self, arguments: &[impl AsRef<str>]) -> anyhow::Result<(u8, String)> {
+        let output = self.command(arguments).stdin(Stdio::null()).output().await;
+        let output = output.with_context(|| format!("cannot run `{}`", line(arguments)))?;
+        if output.status.success() {
+            let message = format!("`countermark {}` succeeded, and must not", line(arguments));
+            return Err(Failure::new(ExitClass::OurFault, message).into());
+        }
+        Ok((code(output.status), String::from_utf8_lossy(&output.stderr).trim().to_string()))
+    }
+
     async fn output(&self, arguments: &[impl AsRef<str>], json: bool) -> anyhow::Result<Vec<u8>> {
         let mut command = self.command(arguments);
         if json {
@@ -99,8 +110,7 @@ fn code(status: ExitStatus) -> u8 {
 /// A running service.
 #[derive(Debug)]
 pub struct Child {
-    name: String,
-    log: PathBuf,
+    service: Service,
     process: tokio::process::Child,
     /// The service ends when this closes, however this process ends.
     stdin: Option<ChildStdin>,
@@ -144,12 +154,12 @@ impl Child {
         }
         // Whatever else it prints is read and dropped, so that it never blocks on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { name: service.name.clone(), log: service.log.clone(), process, stdin })
+        Ok(Self { service: service.clone(), process, stdin })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.service.name
     }
 
     /// Its process.
@@ -160,8 +170,8 @@ impl Child {
     fn explain(&self, status: ExitStatus) -> anyhow::Error {
         let message = format!(
             "{} ended unexpectedly ({status}); its log: {}. `countermark up` on the same folder goes on where this stopped",
-            self.name,
-            self.log.display()
+            self.service.name,
+            self.service.log.display()
         );
         ChildFailure { code: code(status).max(1), message }.into()
     }
@@ -180,31 +190,67 @@ async fn last_line(log: &std::path::Path, begins_at: u64) -> String {
     text.lines().rfind(useful).unwrap_or("it said nothing").to_string()
 }
 
-/// Waits until a service ends, which none should.
-pub async fn first_end(children: &mut [Child]) -> anyhow::Error {
-    loop {
-        if let Some(ended) = ended(children) {
-            return ended;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+/// Every running service, in the order of starting.
+#[derive(Debug, Default)]
+pub struct Children(Vec<Child>);
+
+impl Children {
+    /// Starts one more.
+    pub async fn start(&mut self, program: &Program, service: &Service) -> anyhow::Result<()> {
+        self.0.push(Child::start(program, service).await?);
+        Ok(())
     }
-}
 
-/// The first service that has ended.
-pub fn ended(children: &mut [Child]) -> Option<anyhow::Error> {
-    children.iter_mut().find_map(|child| match child.process.try_wait() {
-        Ok(Some(status)) => Some(child.explain(status)),
-        Ok(None) => None,
-        Err(error) => Some(anyhow::Error::new(error).context(format!("cannot wait for {}", child.name))),
-    })
-}
+    /// Each of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Child> {
+        self.0.iter()
+    }
 
-/// Ends every service, in the reverse order of starting: their standard input closes, and who does not end is killed.
-pub async fn stop(mut children: Vec<Child>) {
-    while let Some(mut child) = children.pop() {
-        drop(child.stdin.take());
-        if tokio::time::timeout(Duration::from_secs(STOP_SECONDS), child.process.wait()).await.is_err() {
-            let _ = child.process.kill().await;
+    /// Kills one as a power failure would, and forgets that it should run.
+    pub async fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        let child = self.named(name)?;
+        child.stdin = None;
+        child.process.kill().await.with_context(|| format!("cannot kill {name}"))
+    }
+
+    /// Starts one again that was killed.
+    pub async fn restart(&mut self, program: &Program, name: &str) -> anyhow::Result<()> {
+        let child = self.named(name)?;
+        *child = Child::start(program, &child.service.clone()).await?;
+        Ok(())
+    }
+
+    fn named(&mut self, name: &str) -> anyhow::Result<&mut Child> {
+        self.0.iter_mut().find(|child| child.name() == name).with_context(|| format!("no service is called {name}"))
+    }
+
+    /// Waits until a service ends, which none should.
+    pub async fn first_end(&mut self) -> anyhow::Error {
+        loop {
+            if let Some(ended) = self.ended() {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The first service that has ended by itself.
+    pub fn ended(&mut self) -> Option<anyhow::Error> {
+        // A killed one has no standard input any more: it ended because it was told to.
+        self.0.iter_mut().filter(|child| child.stdin.is_some()).find_map(|child| match child.process.try_wait() {
+            Ok(Some(status)) => Some(child.explain(status)),
+            Ok(None) => None,
+            Err(error) => Some(anyhow::Error::new(error).context(format!("cannot wait for {}", child.name()))),
+        })
+    }
+
+    /// Ends every service, in the reverse order of starting: their standard input closes, and who does not end is killed.
+    pub async fn stop(mut self) {
+        while let Some(mut child) = self.0.pop() {
+            drop(child.stdin.take());
+            if tokio::time::timeout(Duration::from_secs(STOP_SECONDS), child.process.wait()).await.is_err() {
+                let _ = child.process.kill().await;
+            }
         }
     }
 }

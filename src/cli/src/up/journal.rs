@@ -13,7 +13,7 @@ use crate::failure::{Class as _, Failure};
 
 /// The file that says that a folder is ours.
 const JOURNAL: &str = "countermark-up.json";
-const JOURNAL_TYPE: &str = "countermark/up/v1";
+const JOURNAL_TYPE: &str = "countermark/up/v2";
 
 /// What was done already. Changes by atomic replacement only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ pub struct Journal {
     pub ports: Ports,
     /// Every key, configuration and database was made: nothing is ever created again.
     pub prepared: bool,
+    /// A client registered a backup key, and its encrypted file is durable: nothing is registered again.
+    pub registered: bool,
+    /// Members were killed and came back: shown once.
+    pub drilled: bool,
 }
 
 /// Where each service listens.
@@ -37,9 +41,14 @@ pub struct Ports {
     pub witnesses: [u16; 4],
     /// The countersigner's status page.
     pub countersigner: u16,
-    /// The three members of the vault.
+    /// The three members of the vault, for clients.
     pub members: [u16; 3],
+    /// The three members of the vault, for one another.
+    pub peers: [u16; 3],
 }
+
+/// How many ports that are.
+pub const PORTS: u16 = 12;
 
 /// The folder, locked for the life of this process.
 #[derive(Debug)]
@@ -65,8 +74,13 @@ impl Folder {
         let journal = if file.exists() {
             read(&file, path)?
         } else {
-            let journal =
-                Journal { kind: JOURNAL_TYPE.to_string(), ports: choose(port_base, default_base)?, prepared: false };
+            let journal = Journal {
+                kind: JOURNAL_TYPE.to_string(),
+                ports: choose(port_base, default_base)?,
+                prepared: false,
+                registered: false,
+                drilled: false,
+            };
             documents::write(&file, &serde_json::to_vec_pretty(&journal)?)?;
             journal
         };
@@ -89,9 +103,9 @@ impl Folder {
         &self.journal
     }
 
-    /// Notes that everything was made.
-    pub fn prepared(&mut self) -> anyhow::Result<()> {
-        self.journal.prepared = true;
+    /// Notes what was done, durably when it returns.
+    pub fn note(&mut self, change: impl FnOnce(&mut Journal)) -> anyhow::Result<()> {
+        change(&mut self.journal);
         documents::write(&self.path.join(JOURNAL), &serde_json::to_vec_pretty(&self.journal)?)
     }
 }
@@ -141,7 +155,7 @@ fn read(file: &Path, path: &Path) -> anyhow::Result<Journal> {
 fn choose(port_base: Option<u16>, default_base: u16) -> anyhow::Result<Ports> {
     let ports: Vec<u16> = match port_base.unwrap_or(default_base) {
         // Held open together, so that no two are the same.
-        0 => (0..9)
+        0 => (0..PORTS)
             .map(|_| TcpListener::bind("127.0.0.1:0"))
             .collect::<Result<Vec<_>, _>>()
             .context("no free ports on loopback")?
@@ -149,14 +163,19 @@ fn choose(port_base: Option<u16>, default_base: u16) -> anyhow::Result<Ports> {
             .map(|listener| listener.local_addr().map(|address| address.port()))
             .collect::<Result<_, _>>()?,
         base => {
-            base.checked_add(8).ok_or_else(|| Failure::usage(format!("nine ports do not fit above {base}")))?;
-            (base..=base + 8).collect()
+            let last = base.checked_add(PORTS - 1);
+            let last = last.ok_or_else(|| Failure::usage(format!("{PORTS} ports do not fit above {base}")))?;
+            (base..=last).collect()
         }
     };
     match ports.as_slice() {
-        &[log, w1, w2, w3, w4, countersigner, m1, m2, m3] => {
-            Ok(Ports { log, witnesses: [w1, w2, w3, w4], countersigner, members: [m1, m2, m3] })
-        }
-        _ => unreachable!("nine ports were chosen"),
+        &[log, w1, w2, w3, w4, countersigner, m1, m2, m3, p1, p2, p3] => Ok(Ports {
+            log,
+            witnesses: [w1, w2, w3, w4],
+            countersigner,
+            members: [m1, m2, m3],
+            peers: [p1, p2, p3],
+        }),
+        _ => unreachable!("as many ports were chosen"),
     }
 }

@@ -10,6 +10,10 @@ pub const AUTHORITY: &str = "countermark.localhost";
 pub const NAMESPACE: &str = "backup";
 /// The log's origin.
 pub const ORIGIN: &str = "countermark.localhost/backup";
+/// Who issues account tokens.
+pub const ACCOUNTS: &str = "accounts.localhost";
+/// The user whose backup key is kept.
+pub const USER: &str = "user-1";
 /// The fleet.
 pub const FLEET: &str = "fleet-1";
 /// Who may approve.
@@ -69,6 +73,22 @@ impl Layout {
         self.root.join(format!("member-{number}"))
     }
 
+    /// What stands for a member's device, from 1: its sealing key and its counter, outside of the member's folder, so that
+    /// a copy of that folder has neither.
+    pub fn device(&self, number: usize) -> PathBuf {
+        self.root.join(format!("device-{number}"))
+    }
+
+    /// The folder of the service that knows the messenger's users and issues their account tokens.
+    pub fn accounts(&self) -> PathBuf {
+        self.root.join("accounts")
+    }
+
+    /// The folder of the user's next phone, which has nothing of the first one's.
+    pub fn new_phone(&self) -> PathBuf {
+        self.root.join("new-phone")
+    }
+
     /// The client's folder.
     pub fn client(&self) -> PathBuf {
         self.root.join("client")
@@ -102,6 +122,11 @@ impl Layout {
     /// A member's address, from 1.
     pub fn member_url(&self, number: usize) -> String {
         url(self.ports.members[number - 1])
+    }
+
+    /// Where a member listens to other members, from 1.
+    pub fn peer_address(&self, number: usize) -> String {
+        format!("127.0.0.1:{}", self.ports.peers[number - 1])
     }
 
     /// The port of an address of ours.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::child::Program;
 use super::job::Report;
-use super::layout::{AUTHORITY, FLEET, Layout, NAMESPACE, OFFICERS, ORIGIN};
+use super::layout::{ACCOUNTS, AUTHORITY, FLEET, Layout, NAMESPACE, OFFICERS, ORIGIN};
 use crate::documents;
 
 /// The public halves of every key that another role must know.
@@ -22,6 +22,7 @@ struct PublicKeys {
     operator_administration: String,
     operator_revocation: String,
     token_issuer: String,
+    account_issuer: String,
     officers: Vec<String>,
     vendor: String,
     witness_vkeys: Vec<String>,
@@ -31,7 +32,7 @@ struct PublicKeys {
 pub async fn keys_and_configurations(program: &Program, layout: &Layout, report: &mut Report) -> anyhow::Result<()> {
     let begun = Instant::now();
     let keys = make_keys(program, layout).await?;
-    report.step("every role makes its own keys", "15 key files in 9 folders", begun);
+    report.step("every role makes its own keys", "16 key files in 10 folders", begun);
 
     let begun = Instant::now();
     write_policy_and_trust(program, layout, &keys).await?;
@@ -85,6 +86,7 @@ async fn make_keys(program: &Program, layout: &Layout) -> anyhow::Result<PublicK
         operator_administration: public(program, &operator, "administration").await?,
         operator_revocation: public(program, &operator, "revocation").await?,
         token_issuer: public(program, &operator, "token-issuer").await?,
+        account_issuer: public(program, &layout.accounts(), "account-issuer").await?,
         officers,
         vendor: public(program, &layout.vendor(), "vendor").await?,
         witness_vkeys,
@@ -114,7 +116,9 @@ async fn write_policy_and_trust(program: &Program, layout: &Layout, keys: &Publi
     }
     // Each party pins its own copy.
     let bytes = documents::read(&trust)?;
-    for folder in [layout.authority(), layout.operator(), layout.client(), layout.auditor()] {
+    let members = (1..=3).map(|number| layout.member(number));
+    let roles = [layout.authority(), layout.operator(), layout.client(), layout.auditor()];
+    for folder in roles.into_iter().chain(members) {
         let copy = folder.join("trust.json");
         if !copy.exists() {
             documents::write(&copy, &bytes)?;
@@ -176,16 +180,33 @@ fn write_configurations(layout: &Layout, keys: &PublicKeys) -> anyhow::Result<()
     );
     documents::write(&layout.operator().join("countersigner.toml"), countersigner.as_bytes())?;
     for number in 1..=3 {
-        let member = format!(
-            "listen = \"{listen}\"\norigin = \"{ORIGIN}\"\nfleet_id = \"{FLEET}\"\nmember_id = \"member-{number}\"\n\
-             failure_domain = \"site-{number}\"\nidentity_key_file = \"vault-identity.key\"\n\
-             session_key_file = \"vault-session.key\"\npassphrase_file = \"passphrase\"\n\
-             attestation_file = \"attestation.json\"\nvendor_keys = {vendor}\n",
-            listen = Layout::listen(&layout.member_url(number)),
-        );
+        let member = member_configuration(layout, keys, &vendor, number);
         documents::write(&layout.member(number).join("member.toml"), member.as_bytes())?;
     }
     Ok(())
+}
+
+fn member_configuration(layout: &Layout, keys: &PublicKeys, vendor: &str, number: usize) -> String {
+    let peers: Vec<String> = (1..=3)
+        .map(|peer| format!("  {{ member_id = \"member-{peer}\", address = \"{}\" }},\n", layout.peer_address(peer)))
+        .collect();
+    format!(
+        "listen = \"{listen}\"\norigin = \"{ORIGIN}\"\nfleet_id = \"{FLEET}\"\nmember_id = \"member-{number}\"\n\
+         failure_domain = \"site-{number}\"\nidentity_key_file = \"vault-identity.key\"\n\
+         session_key_file = \"vault-session.key\"\npassphrase_file = \"passphrase\"\n\
+         attestation_file = \"attestation.json\"\nvendor_keys = {vendor}\n\n\
+         peer_listen = \"{peer_listen}\"\npeers = [\n{peers}]\nlog_url = \"{log}\"\ntrust = \"trust.json\"\n\
+         data_folder = \"data\"\n# The device: elsewhere than the data, or a copy of the disk has everything.\n\
+         sealing_key_file = \"../device-{number}/vault-sealing.key\"\ncounter_file = \"../device-{number}/counter\"\n\
+         account_issuers = [{{ issuer = \"{ACCOUNTS}\", public_key = \"{issuer}\" }}]\n\
+         # A real fleet waits for a week before it believes without the old password; here somebody is watching.\n\
+         cool_off_seconds = 2\nwrite_deadline_ms = 2000\nbundle_poll_interval_ms = 200\n",
+        listen = Layout::listen(&layout.member_url(number)),
+        peer_listen = layout.peer_address(number),
+        peers = peers.concat(),
+        log = layout.log_url(),
+        issuer = keys.account_issuer,
+    )
 }
 
 /// Creates what must be created explicitly: an empty database never becomes a new log by itself.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use countermark_bundle::{ExitClass, PublicKey};
-use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, PublicKeyInfo, Role, create_passphrase_file};
+use countermark_keys::{
+    Algorithm, CreateError, CreatePassphraseError, KeyFile, PublicKeyInfo, Role, create_passphrase_file,
+};
 use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
 use serde_json::json;
 
@@ -130,7 +132,10 @@ fn vkey(info: &PublicKeyInfo, name: &str) -> anyhow::Result<String> {
         | Role::TokenIssuer
         | Role::VaultIdentity
         | Role::VaultSession
-        | Role::Vendor => {
+        | Role::VaultSealing
+        | Role::Vendor
+        | Role::AccountIssuer
+        | Role::AccountProof => {
             return Err(Failure::usage("only log and witness keys are written as verifier keys").into());
         }
     };
@@ -139,12 +144,17 @@ fn vkey(info: &PublicKeyInfo, name: &str) -> anyhow::Result<String> {
 }
 
 fn describe(path: &Path, info: &PublicKeyInfo) -> anyhow::Result<serde_json::Value> {
+    let key_id = match info.algorithm {
+        Algorithm::Ed25519 | Algorithm::EcdsaP384 | Algorithm::X25519 => public_key(info)?.key_id().to_string(),
+        // It has no public key; what stands in its place is its identifier.
+        Algorithm::XChaCha20Poly1305 => info.public_key.clone(),
+    };
     Ok(json!({
         "key_file": path.display().to_string(),
         "role": info.role.as_str(),
         "algorithm": info.algorithm.as_str(),
         "public_key": info.public_key,
-        "key_id": public_key(info)?.key_id().to_string(),
+        "key_id": key_id,
     }))
 }
 

@@ -1,4 +1,5 @@
-//! `countermark token`: access tokens for submitters, made with a token issuer's key.
+//! `countermark token`: access tokens for submitters, made with a token issuer's key, and account tokens for users of a
+//! fleet, made with an account issuer's.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,9 @@ use serde_json::json;
 use crate::failure::{Class as _, Failure};
 use crate::{documents, present};
 
-/// Verbs on access tokens.
+mod account;
+
+/// Verbs on tokens.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make an access token
@@ -26,6 +29,11 @@ pub enum Command {
         after_help = "Example:\n  countermark token keyset --issuer operator --public-key <hex> --out token-keys.json"
     )]
     Keyset(Keyset),
+    /// Make an account token: who opens a session with a fleet, bound to a key of theirs
+    #[command(
+        after_help = "Example:\n  countermark token account --key-file account-issuer.key --passphrase-file account-issuer.passphrase \\\n    --issuer accounts.example --subject alice --origin log.example/backup --fleet fleet-1 \\\n    --proof-public-key <hex> --out account.jwt"
+    )]
+    Account(account::Arguments),
 }
 
 /// Who makes a token and whom it is for.
@@ -98,6 +106,7 @@ pub fn run(command: Command, json: bool) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Keyset(arguments) => keyset(&arguments),
+        Command::Account(arguments) => account::run(&arguments, json),
     }
 }
 

@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::failure::{Class as _, Failure};
 use crate::{documents, present};
 
+mod pin;
+
 /// Verbs on trust files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -21,6 +23,11 @@ pub enum Command {
         after_help = "Example:\n  countermark trust new --origin log.example/backup --policy witnesses.policy \\\n    --certificate-key <hex> --operator-key <hex> \\\n    --authority-administration-key <hex> --operator-administration-key <hex> \\\n    --authority-revocation-key <hex> --operator-revocation-key <hex> --out trust.json"
     )]
     New(Box<New>),
+    /// Write a trust file whose member keys are hard-coded: those of the serving fleets of a bundle that verifies
+    #[command(
+        after_help = "Examples:\n  countermark trust pin --trust trust.json --bundle backup.bundle.json --out pinned.json\n  countermark trust pin --trust trust.json --log http://127.0.0.1:7310 --out pinned.json"
+    )]
+    Pin(pin::Arguments),
     /// Show what a trust file pins
     #[command(after_help = "Example:\n  countermark trust show trust.json")]
     Show {
@@ -83,9 +90,10 @@ pub struct New {
 }
 
 /// Does what the verb says.
-pub fn run(command: Command, json: bool) -> anyhow::Result<()> {
+pub async fn run(command: Command, json: bool) -> anyhow::Result<()> {
     match command {
         Command::New(arguments) => new(&arguments, json),
+        Command::Pin(arguments) => show(&pin::run(&arguments).await?, json),
         Command::Show { file } => show(&documents::trust(&file)?, json),
     }
 }

@@ -81,7 +81,7 @@ pub struct Receipt {
 }
 
 /// A memory of nothing, for whoever asked for it by name.
-struct NoFloor;
+pub struct NoFloor;
 
 impl FloorStore for NoFloor {
     fn read(&mut self) -> Result<Option<Floor>, FloorStoreError> {
@@ -147,11 +147,13 @@ async fn verify(arguments: &Bundle, trust: &TrustFile, passed: &mut Vec<Passed>)
     .map_err(classed)
 }
 
-fn link(path: &Path) -> anyhow::Result<ConsistencyLink> {
+/// Reads a consistency link.
+pub fn link(path: &Path) -> anyhow::Result<ConsistencyLink> {
     ConsistencyLink::parse(&documents::read(path)?).context("the consistency link").class(ExitClass::Malformed)
 }
 
-fn classed(error: VerifyError) -> anyhow::Error {
+/// The error with its class, and the step that it is about.
+pub fn classed(error: VerifyError) -> anyhow::Error {
     let class = error.exit_class();
     let step = match &error {
         VerifyError::Distrust(distrust) => format!("step {} ({}): ", distrust.step().number(), distrust.step().title()),

@@ -1,7 +1,5 @@
 //! A log's HTTP service.
 
-use std::time::Duration;
-
 use countermark_bundle::entry::ENTRY_BYTES_MAX;
 use countermark_bundle::identity::{Epoch, Namespace};
 use countermark_bundle::link::{ConsistencyLink, LINK_BYTES_MAX};
@@ -14,73 +12,36 @@ use countermark_tlog::policy::POLICY_BYTES_MAX;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tile::TileCoord;
 use countermark_tlog::tlog_proof::TLOG_PROOF_BYTES_MAX;
-use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use serde::de::DeserializeOwned;
 
 use super::answers::{CertificateAnswer, ConsistencyAnswer, ConsistencyJson, InclusionAnswer, InclusionJson};
+use super::endpoint::{Endpoint, Timeouts};
 use super::tiles::entry_bundle_bytes_max;
-use super::{
-    FetchError, LocationError, MalformedAnswer, Place, Problem, SMALL_ANSWER_BYTES_MAX, SourceFuture, TileSource,
-};
-
-/// How long to wait for a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For a connection.
-    pub connect: Duration,
-    /// For the next bytes of an answer.
-    pub silence: Duration,
-    /// For a whole answer.
-    pub total: Duration,
-}
-
-impl Default for Timeouts {
-    /// 10 seconds for a connection, 20 of silence, 60 in all.
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(10), silence: Duration::from_secs(20), total: Duration::from_mins(1) }
-    }
-}
+use super::{FetchError, LocationError, MalformedAnswer, SMALL_ANSWER_BYTES_MAX, SourceFuture, TileSource};
 
 /// Reads one namespace of a log over HTTP.
 #[derive(Clone, Debug)]
 pub struct LogReader {
-    http: Client,
-    base: Url,
+    endpoint: Endpoint,
     namespace: Namespace,
 }
 
 impl LogReader {
     /// Names a log's service by its address, as `https://log.example`; a path in it is kept.
     pub fn new(address: &str, namespace: &Namespace, timeouts: Timeouts) -> Result<Self, LocationError> {
-        let mut base = Url::parse(address).map_err(|_| LocationError::Address)?;
-        let plain = base.query().is_none() && base.fragment().is_none();
-        // A password in an address would stand in every error message.
-        let anonymous = base.username().is_empty() && base.password().is_none();
-        if !matches!(base.scheme(), "http" | "https") || !plain || !anonymous {
-            return Err(LocationError::Address);
-        }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
-        install_tls_provider()?;
-        let mut client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(timeouts.connect)
-            .read_timeout(timeouts.silence)
-            .timeout(timeouts.total)
-            .user_agent(concat!("countermark-client/", env!("CARGO_PKG_VERSION")));
-        if base.scheme() == "http" {
-            // Without TLS no root certificates are needed, and a system without any is no reason to fail.
-            client = client.tls_certs_only([]);
-        }
-        let http = client.build().map_err(|source| LocationError::Client { source })?;
-        Ok(Self { http, base, namespace: namespace.clone() })
+        Ok(Self { endpoint: Endpoint::new(address, timeouts)?, namespace: namespace.clone() })
     }
 
     /// The namespace.
     #[must_use]
     pub const fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.endpoint.place("").to_string()
     }
 
     /// The exact bytes of an entry.
@@ -161,12 +122,8 @@ impl LogReader {
         format!("v1/{}/{path}", self.namespace)
     }
 
-    fn place(&self, path: &str) -> Place {
-        Place::new(format_args!("{}{path}", self.base))
-    }
-
     fn malformed(&self, path: &str, source: MalformedAnswer) -> FetchError {
-        FetchError::Malformed { place: self.place(path), source }
+        FetchError::Malformed { place: self.endpoint.place(path), source }
     }
 
     async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, FetchError> {
@@ -175,26 +132,7 @@ impl LogReader {
     }
 
     async fn get(&self, path: &str, limit: usize) -> Result<Vec<u8>, FetchError> {
-        let place = || self.place(path);
-        let url = self.base.join(path).expect("our relative paths join every http address");
-        let response = self.http.get(url).send().await.map_err(|source| failed(place(), source))?;
-        let code = response.status();
-        let (place, status) = (place(), code.as_u16());
-        if code == StatusCode::OK {
-            return body(response, limit, &place).await;
-        }
-        if code.is_redirection() {
-            return Err(FetchError::Redirected { place, status });
-        }
-        let problem = problem(response, &place).await.map(Box::new);
-        Err(match code {
-            StatusCode::NOT_FOUND => FetchError::NotFound { place, problem },
-            StatusCode::NOT_IMPLEMENTED => FetchError::Refused { place, status, problem },
-            _ if code.is_server_error() || code == StatusCode::TOO_MANY_REQUESTS => {
-                FetchError::Unavailable { place, status, problem }
-            }
-            _ => FetchError::Refused { place, status, problem },
-        })
+        self.endpoint.get(path, limit).await
     }
 }
 
@@ -211,49 +149,4 @@ impl TileSource for LogReader {
         let limit = entry_bundle_bytes_max(bundle);
         Box::pin(async move { self.get(&format!("{}/{}", self.namespace, bundle.entries_path()), limit).await })
     }
-}
-
-/// Reads at most `limit` bytes, and not even the first of an answer that announces more.
-async fn body(mut response: Response, limit: usize, place: &Place) -> Result<Vec<u8>, FetchError> {
-    let too_large = || FetchError::TooLarge { place: place.clone(), limit };
-    let within = |announced: u64| usize::try_from(announced).is_ok_and(|announced| announced <= limit);
-    if !response.content_length().is_none_or(within) {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|source| failed(place.clone(), source))? {
-        if bytes.len().saturating_add(chunk.len()) > limit {
-            return Err(too_large());
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-/// The problem document of a refusal. One that is missing, too large or no problem is not worth another error.
-async fn problem(response: Response, place: &Place) -> Option<Problem> {
-    let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
-    if !kind.starts_with("application/problem+json") {
-        return None;
-    }
-    let bytes = body(response, SMALL_ANSWER_BYTES_MAX, place).await.ok()?;
-    Problem::parse(&bytes)
-}
-
-fn failed(place: Place, source: reqwest::Error) -> FetchError {
-    if source.is_timeout() {
-        FetchError::TimedOut { place }
-    } else {
-        // The address stands in `place` already.
-        FetchError::Unreachable { place, source: source.without_url() }
-    }
-}
-
-/// Installs the process's TLS provider, unless the app that links us has installed its own.
-fn install_tls_provider() -> Result<(), LocationError> {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // An error means that another thread was faster, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    }
-    rustls::crypto::CryptoProvider::get_default().map(|_| ()).ok_or(LocationError::TlsProvider)
 }

@@ -91,6 +91,12 @@ fn a_key_of_every_role_comes_back_as_it_was_made() {
             Algorithm::X25519 => {
                 KeyFile::open_agreement(&desk.key(), role, &desk.passphrase()).unwrap().public_key().to_vec()
             }
+            Algorithm::XChaCha20Poly1305 => {
+                let open = || KeyFile::open_sealing(&desk.key(), role, &desk.passphrase()).unwrap();
+                let sealed = open().seal(b"context", b"message").unwrap();
+                assert_eq!(*open().unseal(b"context", &sealed).unwrap(), b"message");
+                open().key_id().to_vec()
+            }
         };
         assert_eq!(hex::encode(public_key), made.public_key, "{role}");
     }
@@ -98,7 +104,7 @@ fn a_key_of_every_role_comes_back_as_it_was_made() {
 
 #[test]
 fn a_key_opens_only_under_its_own_role() {
-    for made in [Role::Log, Role::Operator, Role::VaultSession] {
+    for made in [Role::Log, Role::Operator, Role::VaultSession, Role::VaultSealing] {
         let desk = Desk::with_key(made);
         for asked in Role::ALL.into_iter().filter(|asked| *asked != made) {
             let refused = desk.open(asked).unwrap_err();
@@ -115,9 +121,18 @@ fn a_key_is_not_opened_for_what_its_algorithm_cannot_do() {
     let desk = Desk::with_key(Role::VaultSession);
     let refused = desk.open(Role::VaultSession).unwrap_err();
     assert!(matches!(refused, OpenError::CannotSign { role: Role::VaultSession }));
+    let refused = KeyFile::open_sealing(&desk.key(), Role::VaultSession, &desk.passphrase()).unwrap_err();
+    assert!(matches!(refused, OpenError::CannotSeal { role: Role::VaultSession }));
     let desk = Desk::with_key(Role::Log);
     let refused = KeyFile::open_agreement(&desk.key(), Role::Log, &desk.passphrase()).unwrap_err();
     assert!(matches!(refused, OpenError::CannotAgree { role: Role::Log }));
+    let refused = KeyFile::open_sealing(&desk.key(), Role::Log, &desk.passphrase()).unwrap_err();
+    assert!(matches!(refused, OpenError::CannotSeal { role: Role::Log }));
+    let desk = Desk::with_key(Role::VaultSealing);
+    let refused = desk.open(Role::VaultSealing).unwrap_err();
+    assert!(matches!(refused, OpenError::CannotSign { role: Role::VaultSealing }));
+    let refused = KeyFile::open_agreement(&desk.key(), Role::VaultSealing, &desk.passphrase()).unwrap_err();
+    assert!(matches!(refused, OpenError::CannotAgree { role: Role::VaultSealing }));
 }
 
 #[test]

@@ -130,6 +130,8 @@ fn a_secret_that_is_no_key_is_refused() {
         (Algorithm::Ed25519, &zero),
         (Algorithm::Ed25519, &upper),
         (Algorithm::X25519, "xy"),
+        (Algorithm::XChaCha20Poly1305, &upper),
+        (Algorithm::XChaCha20Poly1305, &zero),
     ] {
         assert!(PrivateKey::from_hex(algorithm, secret).is_none(), "{algorithm} {secret}");
     }
@@ -147,7 +149,11 @@ fn no_key_is_made_without_randomness() {
 fn a_key_does_only_what_its_algorithm_is_for() {
     let signs = [Algorithm::Ed25519, Algorithm::EcdsaP384];
     assert!(signs.map(generate).map(PrivateKey::into_agreement).iter().all(Option::is_none));
+    assert!(signs.map(generate).map(PrivateKey::into_sealing).iter().all(Option::is_none));
     assert!(generate(Algorithm::X25519).into_signer(Role::Log).is_none());
+    assert!(generate(Algorithm::X25519).into_sealing().is_none());
+    assert!(generate(Algorithm::XChaCha20Poly1305).into_signer(Role::Log).is_none());
+    assert!(generate(Algorithm::XChaCha20Poly1305).into_agreement().is_none());
 }
 
 #[test]
@@ -158,6 +164,7 @@ fn debug_output_does_not_contain_the_secret() {
         let copy = PrivateKey::from_hex(algorithm, &secret).unwrap();
         let holder = match algorithm {
             Algorithm::X25519 => format!("{:?}", copy.into_agreement().unwrap()),
+            Algorithm::XChaCha20Poly1305 => format!("{:?}", copy.into_sealing().unwrap()),
             Algorithm::Ed25519 | Algorithm::EcdsaP384 => {
                 format!("{:?}", copy.into_signer(Role::Log).unwrap())
             }

@@ -1,0 +1,114 @@
+//! The formation in a file of the data folder, sealed by the device.
+//!
+//! It is kept because a member that starts again has to know its peers before it knows anything else, with or without
+//! the log; and sealed rather than verified again because a bundle is believed only while it is fresh. Whoever changes
+//! the file is found out. An older copy does not exist: the file is written once.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use countermark_bundle::trust::TRUST_BYTES_MAX;
+use countermark_vault_core::device::{DeviceFault, SealedStore, UnsealError};
+use thiserror::Error;
+
+use super::formation::Formation;
+use crate::peer::OwnEnd;
+
+/// The file's name.
+const FILE: &str = "formation";
+/// The most bytes of the file: the trust file is the largest part of it.
+const FILE_BYTES_MAX: usize = TRUST_BYTES_MAX + 16 * 1024;
+
+/// Why the formation was not read or not stored.
+#[derive(Debug, Error)]
+pub enum FormationFileError {
+    /// The system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// The file was not written by this member.
+    #[error("{} was changed, or is another member's", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceFault),
+}
+
+/// Keeps the formation of one member.
+pub(crate) struct FormationFile {
+    folder: PathBuf,
+    context: Vec<u8>,
+}
+
+impl FormationFile {
+    /// Names the file of a member in its data folder.
+    pub(crate) fn new(data_folder: &Path, own: &OwnEnd) -> Self {
+        let OwnEnd { origin, fleet_id, member_id, .. } = own;
+        let context = format!("countermark/vault-formation/v1\n{origin}\n{fleet_id}\n{member_id}\n").into_bytes();
+        Self { folder: data_folder.to_owned(), context }
+    }
+
+    /// What was stored; `None` if nothing was.
+    pub(crate) fn read(&self, device: &dyn SealedStore) -> Result<Option<Formation>, FormationFileError> {
+        let path = self.path();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(failed("read", &path)(source)),
+        };
+        let mut sealed = Vec::new();
+        let room = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(room).read_to_end(&mut sealed).map_err(failed("read", &path))?;
+        let changed = || FormationFileError::Changed { path: path.clone() };
+        if sealed.len() > FILE_BYTES_MAX {
+            return Err(changed());
+        }
+        let bytes = device.unseal(&self.context, &sealed).map_err(|error| match error {
+            UnsealError::NotOurs => changed(),
+            UnsealError::Fault(fault) => fault.into(),
+        })?;
+        postcard::from_bytes(&bytes).map(Some).map_err(|_| changed())
+    }
+
+    /// Stores the formation, durably when it returns, and makes the data folder if it is missing.
+    pub(crate) fn store(&self, device: &dyn SealedStore, formation: &Formation) -> Result<(), FormationFileError> {
+        let bytes = postcard::to_allocvec(formation).expect("a formation serialises");
+        let sealed = device.seal(&self.context, &bytes)?;
+        let path = self.path();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed("make", &self.folder))?;
+        // 1. Under another name. A crash here leaves a file that the next attempt writes over.
+        let staged = path.with_extension("new");
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&staged)
+            .map_err(failed("write", &staged))?;
+        file.write_all(&sealed).and_then(|()| file.sync_all()).map_err(failed("write", &staged))?;
+        // 2. The name changes over, and is durable. A crash up to here leaves no formation: the member seeks it again,
+        //    and has told nobody anything. Whatever is stored for the fleet is stored after this.
+        fs::rename(&staged, &path).map_err(failed("write", &path))?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("make durable", &self.folder))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> FormationFileError {
+    move |source| FormationFileError::Io { action, path: path.to_owned(), source }
+}
