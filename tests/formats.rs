@@ -14,5 +14,7 @@ mod documents;
 mod examples;
 #[path = "formats/http.rs"]
 mod http;
+#[path = "formats/vault.rs"]
+mod vault;
 #[path = "formats/world.rs"]
 mod world;

@@ -66,11 +66,18 @@ async fn main() {
 }
 
 /// So many sessions at a time, each with its own users, for a while: how long each login took.
-async fn log_in_for(phones: &[Arc<Phone>], fleet: &Fleet, sessions: usize, padded: bool, counted: Duration) -> Vec<Duration> {
+async fn log_in_for(
+    phones: &[Arc<Phone>],
+    fleet: &Fleet,
+    sessions: usize,
+    padded: bool,
+    counted: Duration,
+) -> Vec<Duration> {
     let end = Instant::now() + counted;
     let tasks: Vec<_> = (0..sessions)
         .map(|lane| {
-            let (phone, members) = (Arc::clone(&phones[lane % phones.len()]), [0, 1, 2].map(|n| fleet.member(n + lane)));
+            let (phone, members) =
+                (Arc::clone(&phones[lane % phones.len()]), [0, 1, 2].map(|n| fleet.member(n + lane)));
             tokio::spawn(async move {
                 let mut times = Vec::new();
                 for turn in 0.. {

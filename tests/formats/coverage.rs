@@ -65,10 +65,64 @@ fn every_line_of_the_golden_files_begins_a_string_that_is_described() {
     }
 }
 
+/// A part of FORMATS.md, from a line to another one.
+fn part(from: &str, to: &str) -> String {
+    document("FORMATS.md").split(from).nth(1).unwrap().split(to).next().unwrap().to_owned()
+}
+
+fn check_listed(rows: &[Vec<String>], status: &str, name: &str) {
+    let name = format!("`{name}`");
+    let listed = rows.iter().any(|row| row[0] == status && row[1].split(", ").any(|one| one == name));
+    assert!(listed, "FORMATS.md does not list {name} under {status}");
+}
+
+#[test]
+fn every_problem_of_a_member_is_listed_under_its_status() {
+    let source = document("vault/src/http/problem.rs");
+    let rows = rows(&part("**Vault member**", "**Countersigner**"));
+    let mut problems = 0;
+    for (_, rest) in source.match_indices('(').map(|(at, before)| (at, &source[at + before.len()..])) {
+        // (status, "name", "title")
+        let Some((status, rest)) = rest.split_once(", \"") else { continue };
+        if status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit()) {
+            check_listed(&rows, status, rest.split('"').next().unwrap());
+            problems += 1;
+        }
+    }
+    assert_eq!(problems, 24);
+}
+
+#[test]
+fn every_route_of_a_member_is_described() {
+    let described = part("**Vault member**", "**Countersigner**");
+    let source = document("vault/src/http.rs");
+    let mut routes = 0;
+    for (_, rest) in source.match_indices(".route(\"").map(|(at, before)| (at, &source[at + before.len()..])) {
+        let path = rest.split('"').next().unwrap();
+        assert!(described.contains(path), "FORMATS.md does not describe {path}");
+        routes += 1;
+    }
+    assert_eq!(routes, 8);
+}
+
+#[test]
+fn every_name_of_a_refusal_of_the_backup_verbs_is_listed() {
+    let source = document("src/client/src/backup/error.rs");
+    let names = source.split("pub fn name(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let listed = rows(&part("## Exit codes", "A refusal in `--json`"));
+    let mut found = 0;
+    for name in names.split('"').skip(1).step_by(2) {
+        let cell = format!("`{name}`");
+        assert!(listed.iter().any(|row| row[0].split(", ").any(|one| one == cell)), "FORMATS.md does not list {name}");
+        found += 1;
+    }
+    assert!(found > 15, "only {found} names were found");
+}
+
 #[test]
 fn every_problem_of_the_log_is_listed_under_its_status() {
     let source = document("src/log/src/http/problem.rs");
-    let rows = rows(&document("FORMATS.md"));
+    let rows = rows(&part("## HTTP of the log", "\n## "));
     let mut problems = 0;
     for line in source.lines() {
         // Kind status "name" "title"
@@ -77,9 +131,7 @@ fn every_problem_of_the_log_is_listed_under_its_status() {
         if status.len() != 3 || !status.bytes().all(|byte| byte.is_ascii_digit()) || !name.starts_with('"') {
             continue;
         }
-        let name = format!("`{}`", name.trim_matches('"'));
-        let listed = rows.iter().any(|row| row[0] == *status && row[1].split(", ").any(|one| one == name));
-        assert!(listed, "FORMATS.md does not list {name} under {status}");
+        check_listed(&rows, status, name.trim_matches('"'));
         problems += 1;
     }
     assert!(problems > 50, "only {problems} problems were found");
@@ -151,7 +203,8 @@ fn classes() -> Vec<ExitClass> {
 #[test]
 fn the_exit_codes_are_those_of_the_code() {
     let formats = document("FORMATS.md");
-    let table = formats.split("## Exit codes").nth(1).unwrap();
+    // The first table; what follows is about verbs.
+    let table = formats.split("## Exit codes").nth(1).unwrap().split("\n\n`log`").next().unwrap();
     let found: Vec<(String, String)> = rows(table)
         .into_iter()
         .skip(1)

@@ -33,15 +33,22 @@ use countermark_vault_core::member::UntrustedMemberReport;
 use countermark_vault_core::to_sign::report_message;
 
 use crate::http;
+use crate::vault;
 use crate::world::World;
 
 type Check = fn(&World);
 
 /// One check for each example.
-const CHECKS: [(&str, Check); 56] = [
+const CHECKS: [(&str, Check); 70] = [
     ("access-token", access_token),
     ("access-token-claims", access_token_claims),
     ("access-token-header", access_token_header),
+    ("account", vault::account),
+    ("account-proof", vault::account_proof),
+    ("account-proof-signature", vault::account_proof_signature),
+    ("account-token", vault::account_token),
+    ("account-token-claims", vault::account_token_claims),
+    ("account-token-header", vault::account_token_header),
     ("activation", |world| same_entry(world, "activation", 2)),
     ("activation-identity", |world| identity(world, "activation", "activation-identity")),
     ("add-checkpoint", add_checkpoint),
@@ -86,6 +93,8 @@ const CHECKS: [(&str, Check); 56] = [
     }),
     ("member-report-to-sign", member_report_to_sign),
     ("passphrase", |world| assert_eq!(world.line("passphrase").len(), 64)),
+    ("peer-hello", vault::peer_hello_example),
+    ("peer-prologue", vault::peer_prologue_example),
     ("plexi-audit", http::plexi_audit),
     ("plexi-info", http::plexi_info),
     ("plexi-last-verified-epoch", http::plexi_last_verified_epoch),
@@ -100,11 +109,17 @@ const CHECKS: [(&str, Check); 56] = [
     ("revocation", |world| same_entry(world, "revocation", 4)),
     ("revocation-identity", |world| identity(world, "revocation", "revocation-identity")),
     ("revocation-to-sign", |world| signed(world, "revocation-to-sign", &to_sign::revocation(&world.revocation()))),
+    ("session-hello", vault::session_hello_example),
+    ("session-prologue", vault::session_prologue_example),
+    ("session-refused", vault::session_refused),
     ("statement", statement),
     ("successor-commitment", successor_commitment),
     ("to-sign-golden", to_sign_golden),
     ("trust", trust),
     ("validation-bundle", validation_bundle),
+    ("vault-status", vault::vault_status),
+    ("wrap-associated-data", vault::wrap_associated_data_example),
+    ("wrap-ciphertext", vault::wrap_ciphertext),
 ];
 
 #[test]

@@ -2,18 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use countermark_keys::{KeyFile, Role, os_random_bytes};
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use countermark_bundle::identity::Timestamp;
+use countermark_bundle::statement::KeyRole;
+use countermark_bundle::trust::TrustFile;
+use countermark_bundle::verify::verify;
+use countermark_keys::{KeyFile, Role};
 use countermark_vault_core::account::AccountId;
 use countermark_vault_core::device::{DeviceFault, RandomSource};
 use countermark_vault_core::noise::{SessionContext, client::Opening};
 use countermark_vault_core::opaque::{Hardness, NormalisedPassword};
 use countermark_vault_core::session::client::{ClientSession, steps};
 use countermark_vault_core::session::message::{Answer, Request};
-use countermark_bundle::statement::{KeyRole, ParsedStatement};
-use countermark_bundle::validation_bundle::ValidationBundle;
 use serde_json::Value;
 
 use crate::support::{Home, countermark, ends_with, json, request, text};
@@ -35,16 +38,40 @@ impl<'a> Phone<'a> {
         fs::copy(home.trust("client"), folder.join("trust.json")).unwrap();
         let phone = Self { home, folder, subject: subject.to_string() };
         let key = json(&[
-            "keys", "new", "--role", "account-proof", "--key-file", &phone.file("proof.key"), "--passphrase-file",
+            "keys",
+            "new",
+            "--role",
+            "account-proof",
+            "--key-file",
+            &phone.file("proof.key"),
+            "--passphrase-file",
             &phone.file("passphrase"),
         ]);
         let accounts = home.data().join("accounts");
         let issuer = |name: &str| accounts.join(name).to_str().unwrap().to_string();
-        ends_with(0, &[
-            "token", "account", "--key-file", &issuer("account-issuer.key"), "--passphrase-file", &issuer("passphrase"),
-            "--issuer", ISSUER, "--subject", subject, "--origin", "countermark.localhost/backup", "--fleet", "fleet-1",
-            "--proof-public-key", key["public_key"].as_str().unwrap(), "--out", &phone.file("token"),
-        ]);
+        ends_with(
+            0,
+            &[
+                "token",
+                "account",
+                "--key-file",
+                &issuer("account-issuer.key"),
+                "--passphrase-file",
+                &issuer("passphrase"),
+                "--issuer",
+                ISSUER,
+                "--subject",
+                subject,
+                "--origin",
+                "countermark.localhost/backup",
+                "--fleet",
+                "fleet-1",
+                "--proof-public-key",
+                key["public_key"].as_str().unwrap(),
+                "--out",
+                &phone.file("token"),
+            ],
+        );
         phone
     }
 
@@ -91,22 +118,20 @@ struct SystemRandom;
 
 impl RandomSource for SystemRandom {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), DeviceFault> {
-        os_random_bytes(bytes).map_err(|_| DeviceFault { part: "randomness" })
+        getrandom::fill(bytes).map_err(|_| DeviceFault { part: "randomness" })
     }
 }
 
 /// The backup key itself, taken out of a session of our own: no verb gives it.
 fn recovered_key(phone: &Phone<'_>) -> [u8; 32] {
     let rng = &mut SystemRandom;
-    let bundle = ValidationBundle::parse(&request(&phone.home.member_url(0), "GET", "/v1/backup/bundles/newest", &[])).unwrap();
-    let certified = bundle.records.iter().find_map(|record| {
-        let entry = countermark_bundle::entry::Entry::parse(record.entry()).unwrap();
-        match entry {
-            countermark_bundle::entry::Entry::CertifiedStatement(certified) => Some(certified),
-            _ => None,
-        }
-    });
-    let statement = ParsedStatement::parse(certified.unwrap().statement()).unwrap();
+    let bytes = request(&phone.home.member_url(0), "GET", "/v1/backup/bundles/newest", &[]);
+    let trust = TrustFile::parse(&fs::read(phone.file("trust.json")).unwrap()).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = Timestamp::from_unix(now).unwrap();
+    let unstored = verify(&bytes, None, &trust, &trust.initial_floor(), now).unwrap();
+    let bundle = unstored.store(|_| Ok::<_, std::convert::Infallible>(())).unwrap();
+    let statement = bundle.statement();
     let fleet = &statement.statement().fleets[0];
     let member = &fleet.members[0];
     let key = |role| member.keys.iter().find(|key| key.role == role).unwrap().key().unwrap();

@@ -157,8 +157,7 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Status(arguments) => {
             let status = ask_status(&arguments.member).await?;
-            let json = || serde_json::to_string(&status).expect("a status has string keys only");
-            print_line(&if arguments.json { json() } else { status.to_string() })
+            print_line(&if arguments.json { status.to_json() } else { status.to_string() })
         }
         Command::Endorse(arguments) => {
             let endorsed = endorse(&Endorsement {

@@ -119,14 +119,16 @@ impl Membership {
     /// Joins the fleet and takes part until `stop` says so.
     pub(crate) async fn take_part(self, stop: watch::Receiver<bool>) -> Result<(), FleetError> {
         let Self { place, joined, listener, seat } = self;
-        let joined = match joined {
-            Some(joined) => joined,
-            None => tokio::select! {
-                formation = seek(&place, &seat) => start::join(&place, formation).await?,
+        let joined = if let Some(joined) = joined {
+            joined
+        } else {
+            let formation = tokio::select! {
+                formation = seek(&place, &seat) => formation,
                 // Nobody is let in before it is known who that is.
                 never = turn_away(&listener) => match never {},
                 () = stopped(stop.clone()) => return Ok(()),
-            },
+            };
+            start::join(&place, formation).await?
         };
         let serving = Arc::new(start::take_part(&place, joined).await?);
         let replica = Arc::clone(&serving.fleet);
@@ -192,14 +194,13 @@ async fn sweep(serving: Arc<Serving<Replica>>, stop: watch::Receiver<bool>) {
 /// Until the member is told to end, or something ends that must not.
 async fn watch_over(mut tasks: JoinSet<()>, replica: &Replica, stop: watch::Receiver<bool>) -> Result<(), FleetError> {
     let ended = tokio::select! {
-        // In this order: a task that ends because it was told to is no bug.
-        biased;
         () = stopped(stop.clone()) => Ok(()),
         () = replica.stopped() => Err(FleetError::Stopped),
         task = tasks.join_next() => Err(FleetError::Task(task.and_then(Result::err))),
     };
     tasks.shutdown().await;
-    ended
+    // What ends because it was told to may be seen first.
+    if *stop.borrow() { Ok(()) } else { ended }
 }
 
 /// Completes when `stop` says so, or when nobody is left to say so.

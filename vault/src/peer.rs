@@ -42,7 +42,7 @@ const LANES_MAX: usize = 8;
 /// under a request.
 const LANE_IDLE_MAX: Duration = Duration::from_secs(20);
 /// How long the called end waits for the next request.
-const QUIET_MAX: Duration = Duration::from_secs(60);
+const QUIET_MAX: Duration = Duration::from_mins(1);
 
 /// This member, as the other end of a link knows it.
 #[derive(Clone)]

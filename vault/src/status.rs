@@ -101,6 +101,15 @@ pub struct StapledDocument {
 }
 
 impl MemberStatus {
+    /// The document, in one line.
+    ///
+    /// # Panics
+    /// Never: a status has string keys only, so it serialises.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a status has string keys only")
+    }
+
     /// How this member is.
     pub(crate) fn of<Store: AttestationStore, Fleet: Replicated>(
         member: &Member<Store>,

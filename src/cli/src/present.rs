@@ -38,7 +38,7 @@ pub fn aside(line: &str) {
 /// A step that was done: how long it took, what, who.
 pub fn step(what: &str, who: &str, elapsed: std::time::Duration) {
     let elapsed = elapsed.as_millis();
-    anstream::println!("{GREEN}✓{GREEN:#} {DIM}{elapsed:>6} ms{DIM:#}  {what:<46} {DIM}{who}{DIM:#}");
+    anstream::println!("{GREEN}✓{GREEN:#} {DIM}{elapsed:>6} ms{DIM:#}  {what:<52} {DIM}{who}{DIM:#}");
 }
 
 /// What went wrong, on standard error.

@@ -2,7 +2,7 @@
 //! key encrypts.
 //!
 //! * [`staple`]: the bundle, from whichever member or log gives one that verifies.
-//! * [`access`]: which keys a session is opened to; only a [`VerifiedBundle`] gives them.
+//! * [`access`]: which keys a session is opened to; only a verified bundle gives them.
 //! * [`Vault`]: the four operations, each in a session of its own with one member.
 //! * [`password`], [`file`](mod@file): the one form of a password, and the backup's file.
 //!

@@ -19,6 +19,9 @@
 //! # }
 //! ```
 //!
+//! With that bundle it registers and recovers a user's backup key ([`backup::Vault`]) and encrypts the backup
+//! ([`backup::file`]): `examples/recover.rs` is a whole recovery.
+//!
 //! An **auditor** replays a log with [`audit::audit`], checks receipts with [`receipt`], and asks for proofs with
 //! [`proofs`] (from the log's service, verified here) or [`tree`] (made here, from tiles that were authenticated).
 //!

@@ -10,7 +10,13 @@ pub use tracing_subscriber::filter::LevelFilter;
 
 /// Sends the log of a service to standard error, at `RUST_LOG` or else at a level; coloured only on a terminal.
 pub fn start_tracing(level: LevelFilter) {
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let mut filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    // What a library says at every message is for who looks for it by name.
+    if !filter.to_string().contains("openraft")
+        && let Ok(quiet) = "openraft=warn".parse()
+    {
+        filter = filter.add_directive(quiet);
+    }
     let ansi = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr).init();
 }

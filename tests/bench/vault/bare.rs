@@ -16,7 +16,8 @@ use crate::phone::{SystemRandom, password};
 pub fn login(rounds: u32) -> f64 {
     let (rng, password) = (&mut SystemRandom, password());
     let account = AccountId::of("bench", "bench");
-    let parties = Parties::new(account, &Origin::new("bench.example/backup").unwrap(), &Name::parse("fleet-1").unwrap());
+    let parties =
+        Parties::new(account, &Origin::new("bench.example/backup").unwrap(), &Name::parse("fleet-1").unwrap());
     let setup = server::new_setup(rng).unwrap();
     let (registration, request) = Registration::start(&password, rng).unwrap();
     let response = server::register_start(&setup, &parties, &request).unwrap();

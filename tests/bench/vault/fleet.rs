@@ -56,7 +56,7 @@ impl Fleet {
                 let url = format!("{}/v1/status", self.addresses[number]);
                 let Ok(answer) = self.client.get(url).send().await else { continue };
                 let status: Value = answer.json().await.unwrap();
-                if status["role"] == "leader" {
+                if status["replica"]["role"] == "leader" {
                     return number;
                 }
             }

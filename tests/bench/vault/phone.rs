@@ -6,7 +6,7 @@ use countermark_bundle::identity::Timestamp;
 use countermark_bundle::key::PublicKey;
 use countermark_bundle::statement::KeyRole;
 use countermark_bundle::verify::VerifiedBundle;
-use countermark_keys::{KeyFile, Role, os_random_bytes};
+use countermark_keys::{KeyFile, Role};
 use countermark_vault_core::account::AccountId;
 use countermark_vault_core::account_token::{self, AccountClaims, Confirmation, Jwk};
 use countermark_vault_core::device::{DeviceFault, RandomSource};
@@ -27,7 +27,7 @@ pub struct SystemRandom;
 
 impl RandomSource for SystemRandom {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), DeviceFault> {
-        os_random_bytes(bytes).map_err(|_| DeviceFault { part: "randomness" })
+        getrandom::fill(bytes).map_err(|_| DeviceFault { part: "randomness" })
     }
 }
 
@@ -62,7 +62,7 @@ impl Phone {
         });
         let bundle = fleet.bundle(&bytes, Timestamp::from_unix(now).unwrap());
         let mut seed = [0; 32];
-        os_random_bytes(&mut seed).unwrap();
+        getrandom::fill(&mut seed).unwrap();
         let key = SigningKey::from_bytes(&seed);
         let statement = bundle.statement().statement();
         let subject = format!("bench-{number}");

@@ -29,7 +29,7 @@ use opaque_ke::ksf::Ksf;
 use opaque_ke::{CipherSuite, Identifiers, Ristretto255, TripleDh};
 use rand_core_06::{CryptoRng, RngCore};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::account::AccountId;
 use crate::device::{DeviceFault, RandomSource};
@@ -134,13 +134,15 @@ impl fmt::Debug for NormalisedPassword {
 pub struct ExportKey(Zeroizing<[u8; EXPORT_KEY_BYTES]>);
 
 impl ExportKey {
-    fn take(bytes: &[u8]) -> Option<Self> {
+    /// Takes the library's copy over and wipes it.
+    fn take(bytes: &mut [u8]) -> Option<Self> {
         let mut key = Zeroizing::new([0; EXPORT_KEY_BYTES]);
-        if bytes.len() != key.len() {
-            return None;
+        let fits = bytes.len() == key.len();
+        if fits {
+            key.copy_from_slice(bytes);
         }
-        key.copy_from_slice(bytes);
-        Some(Self(key))
+        bytes.zeroize();
+        fits.then_some(Self(key))
     }
 
     /// The bytes themselves: the secret of a wrap.

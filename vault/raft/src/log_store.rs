@@ -101,6 +101,7 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), StorageError> {
+        self.storage.wait_for_snapshot(upto).await.map_err(writing)?;
         blocking(|| self.storage.purge(upto)).map_err(writing)
     }
 }

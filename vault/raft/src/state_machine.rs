@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use countermark_vault_core::machine::{Machine, Response, SnapshotError};
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use zeroize::Zeroizing;
 
 use crate::blocking::blocking;
 use crate::raft_types::{Entry, LogId, Membership, Snapshot, SnapshotMeta, StorageError, StorageIOError, Types};
@@ -33,11 +34,16 @@ pub(crate) enum LoadError {
     Storage(#[from] StorageFault),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error("the log was purged further than the snapshot reaches")]
+    Gap,
 }
 
 impl StateMachine {
     /// The machine as the storage's snapshot has it; openraft applies the log again from there.
     pub(crate) fn load(storage: Arc<Storage>) -> Result<Self, LoadError> {
+        if storage.has_gap()? {
+            return Err(LoadError::Gap);
+        }
         let applied = match storage.snapshot()? {
             Some((meta, bytes)) => Applied::restore(&meta, &bytes)?,
             None => Applied::default(),
@@ -48,6 +54,19 @@ impl StateMachine {
     /// Looks at the applied state.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Applied) -> T) -> T {
         read(&self.applied.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn install(&self, meta: &SnapshotMeta, bytes: &[u8]) -> Result<(), StorageError> {
+        let signature = || Some(meta.signature());
+        // 1. Read it. A crash here leaves the old state, and the leader sends the snapshot again.
+        let applied = Applied::restore(meta, bytes)
+            .map_err(|error| StorageIOError::read_snapshot(signature(), AnyError::new(&error)))?;
+        // 2. Keep it. After a crash here the member starts with it and asks for the log behind it.
+        blocking(|| self.storage.save_snapshot(meta, bytes))
+            .map_err(|fault| StorageIOError::write_snapshot(signature(), AnyError::new(&fault)))?;
+        // 3. Show it.
+        self.change(|current| *current = applied);
+        Ok(())
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Applied) -> T) -> T {
@@ -73,7 +92,7 @@ impl Applied {
     }
 
     /// The name and the bytes of this state. The name follows from the last entry: equal logs make equal states.
-    fn snapshot(&self) -> (SnapshotMeta, zeroize::Zeroizing<Vec<u8>>) {
+    fn snapshot(&self) -> (SnapshotMeta, Zeroizing<Vec<u8>>) {
         let snapshot_id = self.last.map_or_else(|| "none".to_owned(), |last| last.to_string());
         let last_membership = self.membership.clone();
         (SnapshotMeta { last_log_id: self.last, last_membership, snapshot_id }, self.machine.snapshot())
@@ -101,6 +120,7 @@ impl RaftStateMachine<Types> for StateMachine {
     }
 
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<Cursor<Vec<u8>>>, StorageError> {
+        self.storage.expect_snapshot();
         Ok(Box::default())
     }
 
@@ -109,17 +129,10 @@ impl RaftStateMachine<Types> for StateMachine {
         meta: &SnapshotMeta,
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError> {
-        let bytes = zeroize::Zeroizing::new(snapshot.into_inner());
-        let signature = || Some(meta.signature());
-        // 1. Read it. A crash here leaves the old state, and the leader sends the snapshot again.
-        let applied = Applied::restore(meta, &bytes)
-            .map_err(|error| StorageIOError::read_snapshot(signature(), AnyError::new(&error)))?;
-        // 2. Keep it. After a crash here the member starts with it and asks for the log behind it.
-        blocking(|| self.storage.save_snapshot(meta, &bytes))
-            .map_err(|fault| StorageIOError::write_snapshot(signature(), AnyError::new(&fault)))?;
-        // 3. Show it.
-        self.change(|current| *current = applied);
-        Ok(())
+        let bytes = Zeroizing::new(snapshot.into_inner());
+        let installed = self.install(meta, &bytes);
+        self.storage.finish_snapshot(installed.is_ok());
+        installed
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, StorageError> {
@@ -141,7 +154,7 @@ impl RaftSnapshotBuilder<Types> for StateMachine {
     }
 }
 
-fn as_snapshot(meta: SnapshotMeta, mut bytes: zeroize::Zeroizing<Vec<u8>>) -> Snapshot {
+fn as_snapshot(meta: SnapshotMeta, mut bytes: Zeroizing<Vec<u8>>) -> Snapshot {
     Snapshot { meta, snapshot: Box::new(Cursor::new(std::mem::take(&mut *bytes))) }
 }
 

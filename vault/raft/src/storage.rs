@@ -26,6 +26,7 @@ use redb::backends::FileBackend;
 use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase as _, StorageBackend, TableError, WriteTransaction,
 };
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 pub use error::{OpenError, StorageFault, StoragePart};
@@ -48,6 +49,9 @@ pub struct Storage {
     state: Mutex<State>,
     /// Something failed, and what is on the disk is not known any more.
     stopped: AtomicBool,
+    /// Another member's snapshot was on its way at least once.
+    receives_snapshots: AtomicBool,
+    snapshot_saved: watch::Sender<()>,
 }
 
 struct State {
@@ -90,11 +94,18 @@ impl Storage {
             // The rest of a durable transaction that was interrupted between its steps 2 and 3.
             counter.raise(head.generation).map_err(StorageFault::from)?;
         }
-        Ok(Self::new(database, sealer, State { head, log, counter }))
+        let storage = Self::new(database, sealer, State { head, log, counter });
+        // Who keeps the disk may also have a database of the next generation: this member wrote and synced it, and was
+        // killed before step 3 of `persist`. It would be accepted in the place of the one that is written next, and has
+        // forgotten what that one is going to acknowledge. So one generation is used up for nothing at each start: whatever
+        // is acknowledged from here on stands in a later one, and the other database is refused from then on.
+        storage.persist(|_, _, _| Ok(LogChange::Nothing))?;
+        Ok(storage)
     }
 
     fn new(database: Database, sealer: Sealer, state: State) -> Self {
-        Self { database, sealer, state: Mutex::new(state), stopped: AtomicBool::new(false) }
+        let (stopped, receives_snapshots, snapshot_saved) = Default::default();
+        Self { database, sealer, state: Mutex::new(state), stopped, receives_snapshots, snapshot_saved }
     }
 
     fn create(
@@ -221,6 +232,41 @@ impl Storage {
             head.snapshot = Some(snapshot::write(transaction, &self.sealer, head.generation, meta, bytes)?);
             Ok(LogChange::Nothing)
         })
+    }
+
+    /// Says that another member's snapshot is on its way.
+    pub(crate) fn expect_snapshot(&self) {
+        self.receives_snapshots.store(true, Ordering::SeqCst);
+    }
+
+    /// Says that the snapshot on its way was saved, or never will be, which stops the storage.
+    pub(crate) fn finish_snapshot(&self, saved: bool) {
+        self.stop_if(!saved);
+        self.snapshot_saved.send_replace(());
+    }
+
+    /// Waits until the snapshot contains this entry, if that snapshot is on its way.
+    ///
+    /// openraft purges the log behind a received snapshot while the snapshot is still being saved. A crash between the
+    /// two would leave a log without a beginning.
+    pub(crate) async fn wait_for_snapshot(&self, upto: LogId) -> Result<(), StorageFault> {
+        let mut saved = self.snapshot_saved.subscribe();
+        loop {
+            saved.mark_unchanged();
+            let reaches =
+                self.running()?.head.snapshot.as_ref().is_some_and(|kept| kept.meta.last_log_id >= Some(upto));
+            if reaches || !self.receives_snapshots.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            // The sender is a part of this storage.
+            let _ = saved.changed().await;
+        }
+    }
+
+    /// Whether the snapshot contains everything that was purged from the log, without which there is no machine.
+    pub(crate) fn has_gap(&self) -> Result<bool, StorageFault> {
+        let state = self.running()?;
+        Ok(state.head.snapshot.as_ref().and_then(|kept| kept.meta.last_log_id) < state.head.purged)
     }
 
     /// Whether a fault stopped the storage.

@@ -21,6 +21,7 @@ mod simulation {
     pub mod observer;
     pub mod random;
     pub mod run;
+    mod scenarios;
     pub mod trace;
 
     /// What is wrong with the fleet on purpose, so that the simulation has something to find.
@@ -95,7 +96,7 @@ fn one_seed_is_replayed_as_it_was() {
 #[test]
 fn the_simulation_finds_disks_that_do_not_sync() {
     let found = finds(Sabotage::LyingDisks).unwrap();
-    assert!(found.contains("does not open its disk after a crash"), "{found}");
+    assert!(found.contains("refuses its disk"), "{found}");
 }
 
 #[test]

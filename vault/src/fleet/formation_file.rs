@@ -112,3 +112,78 @@ impl FormationFile {
 fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> FormationFileError {
     move |source| FormationFileError::Io { action, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use countermark_vault_core::device::SealedStore;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::fleet::formation::FormationMember;
+    use crate::testkit::{TestMember, name};
+
+    /// Keeps context and plaintext in the clear, and opens what it made.
+    struct Glass;
+
+    impl SealedStore for Glass {
+        fn seal(&self, context: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, DeviceFault> {
+            Ok([context, plaintext].concat())
+        }
+
+        fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+            let plaintext = sealed.strip_prefix(context).ok_or(UnsealError::NotOurs)?;
+            Ok(Zeroizing::new(plaintext.to_vec()))
+        }
+    }
+
+    struct Broken;
+
+    impl SealedStore for Broken {
+        fn seal(&self, _: &[u8], _: &[u8]) -> Result<Vec<u8>, DeviceFault> {
+            Err(DeviceFault { part: "sealing key" })
+        }
+
+        fn unseal(&self, _: &[u8], _: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+            Err(DeviceFault { part: "sealing key" }.into())
+        }
+    }
+
+    fn formation() -> Formation {
+        let member = FormationMember { member_id: "member-1".to_owned(), identity: [1; 32], session: [2; 32] };
+        Formation { trust: b"trust".to_vec(), statement: [3; 32], members: vec![member] }
+    }
+
+    #[test]
+    fn a_formation_is_read_as_stored_and_only_by_its_member() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let file = FormationFile::new(&data, &TestMember::new(1).own_end());
+        assert_eq!(file.read(&Glass).unwrap(), None);
+        file.store(&Glass, &formation()).unwrap();
+        assert_eq!(file.read(&Glass).unwrap(), Some(formation()));
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 1);
+        let elsewhere = OwnEnd { fleet_id: name("fleet-2"), ..TestMember::new(1).own_end() };
+        for other in [TestMember::new(2).own_end(), elsewhere] {
+            let read = FormationFile::new(&data, &other).read(&Glass);
+            assert!(matches!(read, Err(FormationFileError::Changed { .. })), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_changed_or_cannot_be_read_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = FormationFile::new(folder.path(), &TestMember::new(1).own_end());
+        file.store(&Glass, &formation()).unwrap();
+        let good = fs::read(folder.path().join(FILE)).unwrap();
+        for bad in [vec![], good[..good.len() - 1].to_vec(), vec![0; FILE_BYTES_MAX + 1]] {
+            fs::write(folder.path().join(FILE), bad).unwrap();
+            assert!(matches!(file.read(&Glass), Err(FormationFileError::Changed { .. })));
+        }
+        assert!(matches!(file.read(&Broken), Err(FormationFileError::Changed { .. } | FormationFileError::Device(_))));
+        fs::remove_file(folder.path().join(FILE)).unwrap();
+        fs::create_dir(folder.path().join(FILE)).unwrap();
+        assert!(matches!(file.read(&Glass), Err(FormationFileError::Io { action: "read", .. })));
+        assert!(matches!(file.store(&Glass, &formation()), Err(FormationFileError::Io { action: "write", .. })));
+        assert!(matches!(file.store(&Broken, &formation()), Err(FormationFileError::Device(_))));
+    }
+}

@@ -83,14 +83,14 @@ pub enum FleetStartError {
         /// The data folder.
         data_folder: PathBuf,
         /// Why not.
-        source: OpenError,
+        source: Box<OpenError>,
     },
     /// The database's file could not be opened.
-    #[error(transparent)]
-    Database(#[from] StorageFault),
+    #[error("the database was not opened")]
+    Database(#[source] Box<StorageFault>),
     /// The replication did not start.
     #[error("the replication did not start")]
-    Replica(#[from] StartError),
+    Replica(#[source] Box<StartError>),
     /// The work was not done.
     #[error("the start was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
@@ -130,12 +130,11 @@ pub(super) async fn prepare(
     let place = Place { own, config, clock: Arc::new(SystemClock), log, seeker, device, formation_file };
     let preparing = tokio::task::spawn_blocking(move || {
         check_apart(&place.config)?;
-        let joined = match place.formation_file.read(place.device.as_ref())? {
-            Some(formation) => Some(place.rejoin(formation)?),
-            None => {
-                place.check_new()?;
-                None
-            }
+        let joined = if let Some(formation) = place.formation_file.read(place.device.as_ref())? {
+            Some(place.rejoin(formation)?)
+        } else {
+            place.check_new()?;
+            None
         };
         Ok((Arc::new(place), joined))
     });
@@ -163,7 +162,11 @@ pub(crate) async fn take_part(place: &Place, joined: Joined) -> Result<Serving<R
     };
     let roster = Arc::new(Roster::new(members));
     let lanes = PeerLanes::new(place.own.clone(), Arc::clone(&roster), &place.addresses());
-    let fleet = Arc::new(Replica::start(settings, storage, Arc::new(lanes)).await?);
+    let fleet = Arc::new(
+        Replica::start(settings, storage, Arc::new(lanes))
+            .await
+            .map_err(|error| FleetStartError::Replica(Box::new(error)))?,
+    );
     let OwnEnd { origin, fleet_id, .. } = &place.own;
     let tokens = TokenVerifier::new(origin, fleet_id, &place.config.account_issuers);
     let trust: Arc<[u8]> = formation.trust.into();
@@ -234,10 +237,12 @@ impl Place {
     }
 
     fn open_storage(&self, counter: CounterFile) -> Result<Storage, FleetStartError> {
-        let backend = file_backend(&self.database())?;
+        let backend = file_backend(&self.database()).map_err(|fault| FleetStartError::Database(Box::new(fault)))?;
         let identity = self.own.identity.public_key();
-        Storage::open(backend, Arc::clone(&self.device), Box::new(counter), identity)
-            .map_err(|source| FleetStartError::Storage { data_folder: self.config.data_folder.clone(), source })
+        Storage::open(backend, Arc::clone(&self.device), Box::new(counter), identity).map_err(|source| {
+            let data_folder = self.config.data_folder.clone();
+            FleetStartError::Storage { data_folder, source: Box::new(source) }
+        })
     }
 
     fn open_counter(&self) -> Result<CounterFile, FleetStartError> {

@@ -43,7 +43,25 @@ pub(super) enum Problem {
     Fault,
 }
 
+/// A problem and what is to be said about it.
+#[derive(Debug)]
+pub(super) struct Refused {
+    problem: Problem,
+    detail: String,
+}
+
+impl Refused {
+    pub(super) fn answer(&self) -> Response {
+        self.problem.answer(&self.detail)
+    }
+}
+
 impl Problem {
+    /// The problem, to be answered by whoever asked.
+    pub(super) fn refuse(self, detail: impl Into<String>) -> Refused {
+        Refused { problem: self, detail: detail.into() }
+    }
+
     /// The one table from refusals to names.
     pub(super) fn of(refusal: &AdmitError) -> Self {
         match refusal {

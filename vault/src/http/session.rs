@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use countermark_vault_core::noise::SessionId;
 
 use super::Served;
-use super::problem::{NO_STORE, Problem};
+use super::problem::{NO_STORE, Problem, Refused};
 use crate::fleet::Serving;
 use crate::ports::Replicated;
 use crate::session_service::{BODY_BYTES_MAX, NoSession, OpenRefusal};
@@ -27,7 +27,7 @@ pub(super) async fn open<Store, Fleet: Replicated>(
 ) -> Response {
     let body = match read(body) {
         Ok(body) => body,
-        Err(problem) => return problem,
+        Err(refused) => return refused.answer(),
     };
     let opened = serving(&served).ok_or(OpenRefusal::NotServing).and_then(|serving| serving.sessions.open(&body));
     match opened {
@@ -50,7 +50,7 @@ pub(super) async fn exchange<Store, Fleet: Replicated>(
 ) -> Response {
     let body = match read(body) {
         Ok(body) => body,
-        Err(problem) => return problem,
+        Err(refused) => return refused.answer(),
     };
     let unknown = || Problem::UnknownSession.answer(&NoSession.to_string());
     let (Some(id), Some(serving)) = (SessionId::from_hex(&id), serving(&served)) else { return unknown() };
@@ -72,12 +72,12 @@ fn serving<Store, Fleet>(served: &Served<Store, Fleet>) -> Option<&Arc<Serving<F
     served.seat.as_ref()?.serving()
 }
 
-fn read(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Response> {
+fn read(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refused> {
     body.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::BodyTooLarge.answer(&format!("at most {BODY_BYTES_MAX} bytes"))
+            Problem::BodyTooLarge.refuse(format!("at most {BODY_BYTES_MAX} bytes"))
         } else {
-            Problem::BodyUnreadable.answer("the body did not arrive whole")
+            Problem::BodyUnreadable.refuse("the body did not arrive whole")
         }
     })
 }

@@ -13,7 +13,7 @@ use countermark_tlog::size::TreeSize;
 use countermark_vault_core::machine::{Stapled, StapledLink};
 
 use super::Served;
-use super::problem::{JSON, Problem};
+use super::problem::{JSON, Problem, Refused};
 use crate::ports::Replicated;
 
 /// Ask again each time: a fresher one may be there.
@@ -40,16 +40,16 @@ pub(super) async fn link<Store, Fleet: Replicated>(
 ) -> Response {
     let from = match parse_from(query.as_deref().unwrap_or_default()) {
         Ok(from) => from,
-        Err(problem) => return problem,
+        Err(refused) => return refused.answer(),
     };
     stapled(&served, &ns, |stapled| link_from(stapled, from))
 }
 
-fn link_from(stapled: &Stapled<'_>, from: TreeSize) -> Result<Vec<u8>, Response> {
-    let to = TreeSize::new(stapled.size).ok_or_else(|| Problem::Fault.answer("the member failed"))?;
+fn link_from(stapled: &Stapled<'_>, from: TreeSize) -> Result<Vec<u8>, Refused> {
+    let to = TreeSize::new(stapled.size).ok_or_else(|| Problem::Fault.refuse("the member failed"))?;
     if from > to {
         let detail = format!("a tree of size {from} is not stapled, the stapled head has {to}");
-        return Err(Problem::BeyondPublishedHead.answer(&detail));
+        return Err(Problem::BeyondPublishedHead.refuse(detail));
     }
     // SPEC: RFC 6962 §2.1.2: from the empty tree, and between equal ones, a proof has no hashes.
     if from == to || from == TreeSize::ZERO {
@@ -59,7 +59,7 @@ fn link_from(stapled: &Stapled<'_>, from: TreeSize) -> Result<Vec<u8>, Response>
     match stapled.link(from) {
         StapledLink::Link(bytes) => Ok(bytes.to_vec()),
         StapledLink::Unknown => {
-            Err(Problem::UnknownLink.answer(&format!("no link from size {from} to size {to} is kept here")))
+            Err(Problem::UnknownLink.refuse(format!("no link from size {from} to size {to} is kept here")))
         }
     }
 }
@@ -67,7 +67,7 @@ fn link_from(stapled: &Stapled<'_>, from: TreeSize) -> Result<Vec<u8>, Response>
 fn stapled<Store, Fleet: Replicated>(
     served: &Served<Store, Fleet>,
     ns: &str,
-    read: impl FnOnce(&Stapled<'_>) -> Result<Vec<u8>, Response>,
+    read: impl FnOnce(&Stapled<'_>) -> Result<Vec<u8>, Refused>,
 ) -> Response {
     let seat = served.seat.as_ref().filter(|seat| seat.namespace().as_str() == ns);
     let Some(seat) = seat else {
@@ -79,19 +79,19 @@ fn stapled<Store, Fleet: Replicated>(
             let headers = [(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_CACHE), (X_CONTENT_TYPE_OPTIONS, NO_SNIFF)];
             (headers, bytes).into_response()
         }
-        Some(Err(problem)) => problem,
+        Some(Err(refused)) => refused.answer(),
         None => Problem::NothingActive.answer("no bundle is adopted yet"),
     }
 }
 
 /// The one parameter, read as strictly as the log does.
-fn parse_from(query: &str) -> Result<TreeSize, Response> {
-    let malformed = || Problem::MalformedParameter.answer("from must stand there once, as a decimal number");
+fn parse_from(query: &str) -> Result<TreeSize, Refused> {
+    let malformed = || Problem::MalformedParameter.refuse("from must stand there once, as a decimal number");
     let mut from = None;
     for part in query.split('&').filter(|_| !query.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         if name != "from" {
-            return Err(Problem::UnknownParameter.answer("this address knows the parameter from, and no other"));
+            return Err(Problem::UnknownParameter.refuse("this address knows the parameter from, and no other"));
         }
         if from.replace(value).is_some() {
             return Err(malformed());

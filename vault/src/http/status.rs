@@ -15,7 +15,6 @@ use crate::status::MemberStatus;
 pub(super) async fn status<Store: AttestationStore, Fleet: Replicated>(
     State(served): State<Arc<Served<Store, Fleet>>>,
 ) -> Response {
-    let status = MemberStatus::of(&served.member, served.seat.as_deref());
-    let document = serde_json::to_vec(&status).expect("a status has string keys only");
+    let document = MemberStatus::of(&served.member, served.seat.as_deref()).to_json();
     ([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)], document).into_response()
 }

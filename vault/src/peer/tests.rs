@@ -56,14 +56,14 @@ fn lanes(own: &TestMember, roster: &Arc<Roster>, to: &TestMember, address: Socke
 }
 
 async fn linked(
-    caller: &OwnEnd,
-    called: &OwnEnd,
+    initiator: &OwnEnd,
+    responder: &OwnEnd,
     expected: &TestMember,
     roster: &Roster,
 ) -> (Result<Link<DuplexStream>, LinkError>, Result<(Link<DuplexStream>, Name), LinkError>) {
     let (one, other) = duplex(1 << 16);
-    let opening = Link::open(one, caller, &expected.member_id, expected.peer_keys());
-    let accepting = async { Link::accept(other, called, roster).await.map(|(link, name, _)| (link, name)) };
+    let opening = Link::open(one, initiator, &expected.member_id, expected.peer_keys());
+    let accepting = async { Link::accept(other, responder, roster).await.map(|(link, name, _)| (link, name)) };
     tokio::join!(opening, accepting)
 }
 
@@ -72,14 +72,14 @@ async fn two_members_talk_in_messages_of_any_size() {
     let (one, two) = (TestMember::new(1), TestMember::new(2));
     let roster = roster(&[&one, &two]);
     let (opened, accepted) = linked(&one.own_end(), &two.own_end(), &two, &roster).await;
-    let (mut caller, (mut called, name)) = (opened.unwrap(), accepted.unwrap());
+    let (mut near, (mut far, name)) = (opened.unwrap(), accepted.unwrap());
     assert_eq!(name, one.member_id);
     for bytes in [0, 1, 65_515, 65_516, 300_000] {
         let message = vec![7; bytes];
-        let (sent, received) = tokio::join!(caller.send(&message), called.receive());
+        let (sent, received) = tokio::join!(near.send(&message), far.receive());
         sent.unwrap();
         assert_eq!(received.unwrap().as_slice(), message);
-        let (sent, received) = tokio::join!(called.send(&message), caller.receive());
+        let (sent, received) = tokio::join!(far.send(&message), near.receive());
         sent.unwrap();
         assert_eq!(received.unwrap().as_slice(), message);
     }
@@ -227,7 +227,7 @@ async fn a_member_that_a_later_statement_leaves_out_is_cut_off_in_both_direction
     assert!(lanes.call(two.number(), vec![1]).await.is_ok());
     // The called end bars it: the lane that is open ends at its next request, and no new one is let in.
     let barred = rosters[1].restate(|member| member.member_id != one.member_id);
-    assert_eq!(barred.as_ref(), [one.member_id.clone()]);
+    assert_eq!(barred.as_ref(), std::slice::from_ref(&one.member_id));
     assert_eq!(lanes.call(two.number(), vec![1]).await, Err(PeerUnreachable::NoAnswer));
     assert_eq!(lanes.call(two.number(), vec![1]).await, Err(PeerUnreachable::NotSent));
     assert_eq!(called.answers.asked.load(Ordering::SeqCst), 1);

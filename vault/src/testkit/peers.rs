@@ -55,6 +55,11 @@ impl TestMember {
         }
     }
 
+    /// With the name of `member-<number>` and these keys.
+    pub(crate) fn named(self, number: u8) -> Self {
+        Self { member_id: name(&format!("member-{number}")), ..self }
+    }
+
     pub(crate) fn own_end(&self) -> OwnEnd {
         OwnEnd {
             origin: Origin::new("log.example/backup").unwrap(),

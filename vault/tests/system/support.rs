@@ -115,12 +115,31 @@ pub struct Answer {
 
 /// One request on a connection of its own.
 pub async fn exchange(address: SocketAddr, line: &str, body: &[u8]) -> Answer {
+    read_answer(send(address, line, body).await).await
+}
+
+pub struct BytesAnswer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// One request on a connection of its own, answered in octets.
+pub async fn exchange_bytes(address: SocketAddr, line: &str, body: &[u8]) -> BytesAnswer {
+    let mut answer = Vec::new();
+    send(address, line, body).await.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let head = std::str::from_utf8(&answer[..end]).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    BytesAnswer { status, body: answer.split_off(end + 4) }
+}
+
+async fn send(address: SocketAddr, line: &str, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head =
         format!("{line} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();
-    read_answer(stream).await
+    stream
 }
 
 /// The answer on a connection, to its end.

@@ -182,6 +182,8 @@ fn write_configurations(layout: &Layout, keys: &PublicKeys) -> anyhow::Result<()
     for number in 1..=3 {
         let member = member_configuration(layout, keys, &vendor, number);
         documents::write(&layout.member(number).join("member.toml"), member.as_bytes())?;
+        let device = layout.device(number);
+        std::fs::create_dir_all(&device).with_context(|| format!("cannot make {}", device.display()))?;
     }
     Ok(())
 }

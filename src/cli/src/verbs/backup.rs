@@ -27,7 +27,7 @@ pub enum Command {
     Register(Box<Register>),
     /// Recover the backup key with the password
     #[command(
-        after_help = "Examples:\n  countermark backup recover --member http://127.0.0.1:7340 --member http://127.0.0.1:7341 --trust trust.json \\\n    --floor floor.json --account-token account.jwt --proof-key-file proof.key --passphrase-file proof.passphrase \\\n    --decrypt messages.db.age --out messages.db\n  countermark backup recover … --encrypt messages.db --out messages.db.age\n\nA wrong password spends one of the account's attempts; the last one erases the record."
+        after_help = "Examples:\n  countermark backup recover --member http://127.0.0.1:7340 --trust trust.json --floor floor.json \\\n    --account-token account.jwt --proof-key-file proof.key --passphrase-file proof.passphrase \\\n    --member http://127.0.0.1:7341 --decrypt messages.db.age --out messages.db\n  countermark backup recover … --encrypt messages.db --out messages.db.age\n\nA wrong password spends one of the account's attempts; the last one erases the record."
     )]
     Recover(Box<Recover>),
     /// Keep the same backup key under another password
@@ -125,20 +125,24 @@ async fn register(arguments: &Register, json: bool) -> anyhow::Result<()> {
     let reached = arguments.reach.believe(json).await?;
     let key = new_key()?;
     let done = reached.vault().register(password, &key).await.map_err(|error| refused(error, json))?;
-    let file = finish(work, key, json).await?;
+    let file = finish(work, key, json).await;
     let waits_until = done.outcome.waits_until;
     if json {
-        return show_json(&reached, &done, file.as_ref(), json!({ "registered": true, "active": waits_until.is_none(), "waits_until": text(waits_until) }));
+        let outcome = json!({ "registered": true, "active": waits_until.is_none(), "waits_until": text(waits_until) });
+        show_json(&reached, &done, &file, outcome);
+        return file.map(drop);
     }
     match waits_until {
         None => present::done("the backup key is registered, and this password opens it"),
         Some(until) => {
             present::note(&format!("the backup key is registered and waits until {until}: it replaces an older one"));
-            present::note("until then the older password opens, and cancels this one; keep what was encrypted with the new key");
+            present::note(
+                "until then the older password opens, and cancels this one; keep what was encrypted with the new key",
+            );
         }
     }
-    show(&reached, &done, file.as_ref(), None);
-    Ok(())
+    show(&reached, &done, &file, None);
+    file.map(drop)
 }
 
 async fn recover(arguments: &Recover, json: bool) -> anyhow::Result<()> {
@@ -151,13 +155,14 @@ async fn recover(arguments: &Recover, json: bool) -> anyhow::Result<()> {
     let reached = arguments.reach.believe(json).await?;
     let done = reached.vault().recover(password).await.map_err(|error| refused(error, json))?;
     let (key, done) = taken(done);
-    let file = finish(work, key, json).await?;
+    let file = finish(work, key, json).await;
     if json {
-        return show_json(&reached, &done, file.as_ref(), json!({ "recovered": true, "attempts_left": done.outcome }));
+        show_json(&reached, &done, &file, json!({ "recovered": true, "attempts_left": done.outcome }));
+        return file.map(drop);
     }
     present::done("the backup key is recovered");
-    show(&reached, &done, file.as_ref(), Some(done.outcome));
-    Ok(())
+    show(&reached, &done, &file, Some(done.outcome));
+    file.map(drop)
 }
 
 /// The key apart from what is shown.
@@ -174,26 +179,27 @@ async fn change_password(arguments: &ChangePassword, json: bool) -> anyhow::Resu
     let (waits_until, left) = (done.outcome.waits_until, done.outcome.attempts_left);
     if json {
         let outcome = json!({ "changed": true, "active": waits_until.is_none(), "waits_until": text(waits_until), "attempts_left": left });
-        return show_json(&reached, &done, None, outcome);
+        show_json(&reached, &done, &Ok(None), outcome);
+        return Ok(());
     }
     match waits_until {
         None => present::done("the new password opens the same backup key"),
         Some(until) => present::note(&format!("the new password opens the same backup key from {until} on")),
     }
-    show(&reached, &done, None, Some(left));
+    show(&reached, &done, &Ok(None), Some(left));
     Ok(())
 }
 
 async fn delete(arguments: &Delete, json: bool) -> anyhow::Result<()> {
     let file = arguments.password_file.as_deref();
-    let password =
-        if arguments.without_password { None } else { Some(password::known(file, "Vault password")?) };
+    let password = if arguments.without_password { None } else { Some(password::known(file, "Vault password")?) };
     let reached = arguments.reach.believe(json).await?;
     let done = reached.vault().delete(password).await.map_err(|error| refused(error, json))?;
     let waits_until = done.outcome.waits_until;
     if json {
         let outcome = json!({ "deleted": waits_until.is_none(), "waits_until": text(waits_until) });
-        return show_json(&reached, &done, None, outcome);
+        show_json(&reached, &done, &Ok(None), outcome);
+        return Ok(());
     }
     match waits_until {
         None => present::done("the fleet keeps nothing of this account any more"),
@@ -201,11 +207,14 @@ async fn delete(arguments: &Delete, json: bool) -> anyhow::Result<()> {
             present::note(&format!("the deletion waits until {until}; a recovery before cancels it"));
         }
     }
-    show(&reached, &done, None, None);
+    show(&reached, &done, &Ok(None), None);
     Ok(())
 }
 
-async fn finish(work: Option<FileWork>, key: BackupKey, json: bool) -> anyhow::Result<Option<FileWorkDone>> {
+/// What became of the file, if there was one. What the session did stands, whatever that is.
+type File = anyhow::Result<Option<FileWorkDone>>;
+
+async fn finish(work: Option<FileWork>, key: BackupKey, json: bool) -> File {
     match work {
         None => Ok(None),
         Some(work) => work.run(key, json).await.map(Some),
@@ -233,7 +242,7 @@ fn refused(error: BackupError, json: bool) -> anyhow::Error {
     anyhow::Error::new(error).context(Failure::new(class, message))
 }
 
-fn show<T>(reached: &Reached, done: &Done<T>, file: Option<&FileWorkDone>, attempts_left: Option<u32>) {
+fn show<T>(reached: &Reached, done: &Done<T>, file: &File, attempts_left: Option<u32>) {
     for failure in &done.passed_over {
         present::note(&format!("passed over: {failure}"));
     }
@@ -245,28 +254,69 @@ fn show<T>(reached: &Reached, done: &Done<T>, file: Option<&FileWorkDone>, attem
     if let Some(left) = attempts_left {
         rows.push(("attempts left", left.to_string()));
     }
-    if let Some(file) = file {
-        rows.push(("file", format!("{} bytes {} into {}", file.bytes, file.what, file.out.display())));
+    match file {
+        Ok(None) => {}
+        Ok(Some(file)) => {
+            rows.push(("file", format!("{} bytes {} into {}", file.bytes, file.what, file.out.display())));
+        }
+        Err(_) => rows.push(("file", "not written".to_string())),
     }
     present::facts(&rows);
 }
 
-fn show_json<T>(
-    reached: &Reached,
-    done: &Done<T>,
-    file: Option<&FileWorkDone>,
-    mut outcome: Value,
-) -> anyhow::Result<()> {
-    outcome["done"] = true.into();
+fn show_json<T>(reached: &Reached, done: &Done<T>, file: &File, mut outcome: Value) {
+    outcome["done"] = file.is_ok().into();
     outcome["fleet"] = done.fleet_id.as_str().into();
     outcome["member"] = done.member_id.as_str().into();
     outcome["address"] = done.address.as_str().into();
     outcome["epoch"] = reached.epoch().into();
     outcome["believed"] = reached.how().into();
     outcome["passed_over"] = done.passed_over.iter().map(ToString::to_string).collect::<Vec<_>>().into();
-    if let Some(file) = file {
-        outcome["file"] = json!({ "out": file.out.display().to_string(), "bytes": file.bytes, "was": file.what });
+    match file {
+        Ok(None) => {}
+        Ok(Some(file)) => {
+            outcome["file"] = json!({ "out": file.out.display().to_string(), "bytes": file.bytes, "was": file.what });
+        }
+        Err(error) => {
+            outcome["exit_code"] = crate::failure::exit_code(error).into();
+            outcome["file"] = json!({ "refused": error.to_string() });
+        }
     }
     present::json(&outcome);
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::arguments::Cli;
+
+    fn accepted(verb: &str, more: &[&str]) -> bool {
+        let reach = ["--member", "http://a", "--trust", "t", "--account-token", "j", "--proof-key-file", "k"];
+        let passphrase = ["--passphrase-file", "p"];
+        let line = [&["countermark", "backup", verb][..], &reach, &passphrase, more].concat();
+        Cli::try_parse_from(line).is_ok()
+    }
+
+    #[test]
+    fn a_command_line_says_once_what_is_remembered_and_what_becomes_of_a_file() {
+        for verb in ["register", "recover", "change-password", "delete"] {
+            assert!(accepted(verb, &["--floor", "f"]) && accepted(verb, &["--no-floor"]), "{verb}");
+            assert!(!accepted(verb, &[]) && !accepted(verb, &["--floor", "f", "--no-floor"]), "{verb}");
+            assert!(accepted(verb, &["--floor", "f", "--member", "http://b", "--log", "http://c"]), "{verb}");
+        }
+        let file = |verb, more: &[&str]| accepted(verb, &[&["--floor", "f"], more].concat());
+        assert!(file("register", &["--encrypt", "a", "--out", "b"]) && !file("register", &["--encrypt", "a"]));
+        assert!(!file("register", &["--decrypt", "a", "--out", "b"]) && !file("register", &["--out", "b"]));
+        assert!(file("recover", &["--decrypt", "a", "--out", "b", "--replace"]));
+        assert!(file("recover", &["--encrypt", "a", "--out", "b"]) && !file("recover", &["--replace"]));
+        assert!(!file("recover", &["--encrypt", "a", "--decrypt", "c", "--out", "b"]));
+        assert!(!file("delete", &["--password-file", "a", "--without-password"]));
+    }
+
+    #[test]
+    fn every_verb_and_flag_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
 }

@@ -139,6 +139,9 @@ pub fn decrypt_file(
 }
 
 /// Encrypts everything that `reader` gives; returns the bytes read. `progress` hears how many they are so far.
+///
+/// # Panics
+/// Never: one recipient of ours is always accepted, and every key has an identity.
 pub fn encrypt(
     reader: impl Read,
     writer: impl Write,

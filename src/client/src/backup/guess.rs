@@ -19,7 +19,7 @@ pub(super) async fn log_in(
     let answer = session.ask_for(Deed::Guess, &request).await?;
     // What is left after this guess, should nobody say it again.
     let Answer::LoginStarted { attempts_left, .. } = answer else {
-        return Err(session.failed(other_answer(answer), Deed::Guess));
+        return Err(session.failed(other_answer(&answer), Deed::Guess));
     };
     session.spend();
     let (password, terms) = (Arc::clone(password), session.terms().clone());
@@ -72,6 +72,6 @@ async fn give_up(session: &mut Session<'_>, abandon: &Request, attempts_left: u3
 }
 
 /// An answer that is not the one asked for, as the steps see it.
-fn other_answer(answer: Answer) -> StepError {
-    if let Answer::Refused(refusal) = answer { StepError::Refused(refusal) } else { StepError::Unexpected }
+fn other_answer(answer: &Answer) -> StepError {
+    if let Answer::Refused(refusal) = answer { StepError::Refused(*refusal) } else { StepError::Unexpected }
 }

@@ -36,7 +36,13 @@ pub struct SourceFailure {
 
 impl std::fmt::Display for SourceFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.address, self.error)
+        match &self.error {
+            // It names the place itself.
+            VerifyError::Fetch(error) => error.fmt(f),
+            error @ (VerifyError::FloorRead(_) | VerifyError::Distrust(_) | VerifyError::FloorWrite(_)) => {
+                write!(f, "{}: {error}", self.address)
+            }
+        }
     }
 }
 

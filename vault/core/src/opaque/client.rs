@@ -91,7 +91,7 @@ impl Registration {
         let stretching = Stretching(hardness);
         let parameters = ClientRegistrationFinishParameters::new(parties.identifiers(), Some(&stretching));
         let finished = drawing(rng, |rng| self.state.finish(rng, &password.0, response, parameters))?;
-        let finished = finished.map_err(|error| match error {
+        let mut finished = finished.map_err(|error| match error {
             ProtocolError::ReflectedValueError => RegistrationError::Reflected,
             ProtocolError::LibraryError(_)
             | ProtocolError::InvalidLoginError
@@ -99,7 +99,7 @@ impl Registration {
             | ProtocolError::SizeError { .. }
             | ProtocolError::Custom(_) => RegistrationError::Malformed,
         })?;
-        let export_key = ExportKey::take(&finished.export_key).ok_or(RegistrationError::Malformed)?;
+        let export_key = ExportKey::take(&mut finished.export_key).ok_or(RegistrationError::Malformed)?;
         Ok((Secret::new(finished.message.serialize().to_vec()), export_key))
     }
 }
@@ -143,7 +143,7 @@ impl Login {
         let stretching = Stretching(hardness);
         let parameters = ClientLoginFinishParameters::new(Some(CONTEXT), parties.identifiers(), Some(&stretching));
         let finished = drawing(rng, |rng| self.state.finish(rng, &password.0, response, parameters))?;
-        let finished = finished.map_err(|error| match error {
+        let mut finished = finished.map_err(|error| match error {
             ProtocolError::InvalidLoginError => LoginError::WrongPassword,
             ProtocolError::ReflectedValueError => LoginError::Reflected,
             ProtocolError::LibraryError(_)
@@ -151,7 +151,7 @@ impl Login {
             | ProtocolError::SizeError { .. }
             | ProtocolError::Custom(_) => LoginError::Malformed,
         })?;
-        let export_key = ExportKey::take(&finished.export_key).ok_or(LoginError::Malformed)?;
+        let export_key = ExportKey::take(&mut finished.export_key).ok_or(LoginError::Malformed)?;
         Ok((finished.message.serialize().to_vec(), export_key))
     }
 

@@ -7,6 +7,7 @@ use opaque_ke::{
     CredentialFinalization, CredentialRequest, RegistrationRequest, RegistrationUpload, ServerLogin as LibraryLogin,
     ServerLoginParameters, ServerRegistration, ServerSetup,
 };
+use zeroize::Zeroize as _;
 
 use super::{CONTEXT, ELEMENT_BYTES, KE1_BYTES, KE3_BYTES, Parties, REGISTRATION_REQUEST_BYTES, Suite, drawing};
 use crate::device::{DeviceFault, RandomSource};
@@ -46,7 +47,10 @@ pub struct WrongPassword;
 /// Makes a setup of [`SETUP_BYTES`] bytes: one for each record, and one for a fleet's decoys.
 pub fn new_setup(rng: &mut dyn RandomSource) -> Result<Secret, DeviceFault> {
     let setup = drawing(rng, |rng| ServerSetup::<Suite>::new(rng))?;
-    Ok(Secret::new(setup.serialize().to_vec()))
+    let mut bytes = setup.serialize();
+    let secret = Secret::new(bytes.to_vec());
+    bytes.as_mut_slice().zeroize();
+    Ok(secret)
 }
 
 /// Answers a registration request under a setup that was made for this record alone:

@@ -175,6 +175,9 @@ fn a_change_of_the_password_takes_effect_at_once_and_keeps_the_other_wraps() {
     let Ok(Guessed::Right(recovered)) = guess(&mut talk, "alice", "old") else { panic!("the password is right") };
     assert_eq!(recovered.other_wraps, core::slice::from_ref(&digits));
     assert_eq!(enrol(&mut talk, "alice", "new", &recovered.key, recovered.other_wraps), Ok(None));
+    // The login was one on the old record: about the new one it says nothing, and deleting it has to wait.
+    let until = talk.fleet.now + COOL_OFF;
+    assert_eq!(deleted(talk.ask(&Request::Delete)), Ok(Some(until)));
 
     assert_eq!(recover(&mut fleet, "alice", "old"), Err(9));
     let Ok(Guessed::Right(recovered)) = guess(&mut fleet.session_of("alice"), "alice", "new") else {

@@ -60,6 +60,9 @@ pub enum StartError {
     /// The snapshot in the storage is of another version.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// Entries are missing between the snapshot and the log. Nothing that this member does leaves such a storage.
+    #[error("entries are missing between the snapshot and the log")]
+    Gap,
     /// openraft stopped while it was started; the storage failed.
     #[error("the replica stopped while it was started")]
     Stopped(#[source] openraft::error::Fatal<MemberNumber>),
@@ -81,6 +84,7 @@ impl Replica {
         let machine = StateMachine::load(Arc::clone(&storage)).map_err(|error| match error {
             LoadError::Storage(fault) => StartError::Storage(fault),
             LoadError::Snapshot(error) => StartError::Snapshot(error),
+            LoadError::Gap => StartError::Gap,
         })?;
         let log = LogStore::new(Arc::clone(&storage), own);
         let clocks = Arc::new(Clocks::new(clock, members.len(), timing.reading_age_max));

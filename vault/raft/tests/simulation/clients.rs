@@ -92,7 +92,8 @@ fn said(operation: &Operation) -> &'static str {
     }
 }
 
-fn account(user: u64) -> AccountId {
+/// A user's account.
+pub fn account(user: u64) -> AccountId {
     AccountId::of("simulation", &user.to_string())
 }
 

@@ -1,6 +1,6 @@
 //! Members with their disks, counters and clocks, started, crashed and started again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::random::Random;
 use super::trace::Trace;
 
 /// Snapshots and purges happen often, so that followers that were away need them.
-const TIMING: Timing = Timing {
+pub const TIMING: Timing = Timing {
     heartbeat: Duration::from_millis(150),
     election_timeout: Duration::from_millis(600),
     election_step: Duration::from_millis(150),
@@ -46,9 +46,8 @@ pub struct Member {
 }
 
 impl Cluster {
-    /// A fleet whose members never ran. Fewer than half of them have wild clocks.
-    pub fn new(size: u64, trace: &Trace, random: &mut Random) -> Self {
-        let wild: BTreeSet<u64> = (0..random.below(size.div_ceil(2))).map(|_| random.below(size)).collect();
+    /// A fleet whose members never ran. The clocks of these members are wild.
+    pub fn new(size: u64, wild: &BTreeSet<u64>, trace: &Trace, random: &mut Random) -> Self {
         let members = (0..size).map(|place| {
             let clock = if wild.contains(&place) { SimulatedClock::wild } else { SimulatedClock::honest };
             Member {
@@ -62,11 +61,6 @@ impl Cluster {
             }
         });
         Self { members: members.collect(), network: Network::new(random.fork()), trace: trace.clone() }
-    }
-
-    /// How many members a majority has.
-    pub fn majority(&self) -> usize {
-        self.members.len() / 2 + 1
     }
 
     /// Members that take part.
@@ -93,27 +87,33 @@ impl Cluster {
         Storage::open(member.disk.backend(), sealer, counter, member.identity)
     }
 
-    /// Starts a member. A disk that only crashed is opened, whatever it was doing.
-    pub async fn start(&self, place: usize) {
+    /// Starts a member. A disk that only crashed is opened, whatever it was doing. One that fails just now is not, and
+    /// the member is started another time.
+    pub async fn start(&self, place: usize, random: &mut Random) {
         let member = &self.members[place];
-        let storage = match self.open(place) {
-            Ok(storage) => storage,
-            Err(error) => {
-                return self.trace.violate(format!("member {place} does not open its disk after a crash: {error}"));
-            }
-        };
-        let names: BTreeMap<_, _> =
-            self.members.iter().map(|member| (member.number, name(&format!("member-{}", member.number)))).collect();
-        let settings =
-            ReplicaSettings { own: member.number, members: names, timing: TIMING, clock: member.clock.clone() };
-        match Replica::start(settings, storage, Arc::new(self.network.port(member.number))).await {
+        match self.try_start(place).await {
             Ok(replica) => {
                 self.network.plug_in(member.number, replica.clone());
                 *member.replica.lock().unwrap() = Some(replica);
                 self.trace.note(format_args!("member {place} starts"));
             }
-            Err(error) => self.trace.violate(format!("member {place} does not start: {error:?}")),
+            Err(_) if member.disk.has_failed() || member.counter.has_failed() => {
+                self.trace.note(format_args!("member {place} fails to start"));
+                member.disk.crash(random);
+                member.counter.heal();
+            }
+            Err(error) => self.trace.violate(format!("member {place} does not start: {error}")),
         }
+    }
+
+    async fn try_start(&self, place: usize) -> Result<Replica, String> {
+        let member = &self.members[place];
+        let storage = self.open(place).map_err(|error| format!("it refuses its disk: {error:?}"))?;
+        let names = self.members.iter().map(|member| (member.number, name(&format!("member-{}", member.number))));
+        let clock = Arc::clone(&member.clock);
+        let settings = ReplicaSettings { own: member.number, members: names.collect(), timing: TIMING, clock };
+        let peers = Arc::new(self.network.port(member.number));
+        Replica::start(settings, storage, peers).await.map_err(|error| format!("{error:?}"))
     }
 
     /// Crashes a member: what was not synced is lost in parts.
@@ -127,9 +127,12 @@ impl Cluster {
         self.trace.note(format_args!("member {place} crashes"));
     }
 
-    /// Copies a member's disk.
+    /// Copies a running member's disk. It is as new as the counter: nothing is being written.
     pub fn copy_disk(&self, place: usize) {
         let member = &self.members[place];
+        if self.replica(place).is_none_or(|replica| replica.status().role == Role::Stopped) {
+            return;
+        }
         member.copies.lock().unwrap().push((member.disk.image(), member.counter.value()));
     }
 

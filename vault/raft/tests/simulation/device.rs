@@ -39,27 +39,40 @@ impl SealedStore for Sealer {
 
 /// A counter that survives crashes. Clones are the same counter.
 #[derive(Clone, Debug, Default)]
-pub struct Counter(Arc<Mutex<(u64, Option<FaultForm>)>>);
+pub struct Counter(Arc<Mutex<CounterState>>);
+
+#[derive(Debug, Default)]
+struct CounterState {
+    value: u64,
+    fault: Option<FaultForm>,
+    failed: bool,
+}
 
 impl Counter {
     /// Where it is.
     pub fn value(&self) -> u64 {
-        self.0.lock().unwrap().0
+        self.0.lock().unwrap().value
     }
 
     /// Puts it somewhere, as no device does.
     pub fn set(&self, value: u64) {
-        self.0.lock().unwrap().0 = value;
+        self.0.lock().unwrap().value = value;
     }
 
-    /// Takes a failure back that did not happen yet.
+    /// Whether a failure happened since it was healed.
+    pub fn has_failed(&self) -> bool {
+        self.0.lock().unwrap().failed
+    }
+
+    /// Takes back a failure to come.
     pub fn heal(&self) {
-        self.0.lock().unwrap().1 = None;
+        let mut state = self.0.lock().unwrap();
+        (state.fault, state.failed) = (None, false);
     }
 
     /// Lets the next raise fail.
     pub fn fail(&self, form: FaultForm) {
-        self.0.lock().unwrap().1 = Some(form);
+        self.0.lock().unwrap().fault = Some(form);
     }
 }
 
@@ -69,12 +82,13 @@ impl MonotonicCounter for Counter {
     }
 
     fn raise(&mut self, value: u64) -> Result<(), DeviceFault> {
-        let (current, fault) = &mut *self.0.lock().unwrap();
-        let fault = fault.take();
-        if value < *current || fault == Some(FaultForm::NotSaved) {
+        let mut state = self.0.lock().unwrap();
+        let fault = state.fault.take();
+        state.failed |= fault.is_some();
+        if value < state.value || fault == Some(FaultForm::NotSaved) {
             return Err(FAULT);
         }
-        *current = value;
+        state.value = value;
         if fault.is_some() { Err(FAULT) } else { Ok(()) }
     }
 }

@@ -45,6 +45,8 @@ struct State {
     /// Backends of an earlier life of the machine reach nothing.
     life: u64,
     fault: Option<Fault>,
+    /// A fault happened in this life.
+    failed: bool,
     ignores_syncs: bool,
     changes: u64,
 }
@@ -94,7 +96,7 @@ impl Disk {
             match change {
                 Change::Length(length) => {
                     if keeps(usize::MAX) {
-                        image.resize(length, 0);
+                        resize(&mut image, length);
                     }
                 }
                 Change::Write(at, bytes) => {
@@ -112,6 +114,7 @@ impl Disk {
         state.synced = image;
         state.life += 1;
         state.fault = None;
+        state.failed = false;
     }
 
     /// Lets a later change fail.
@@ -122,6 +125,11 @@ impl Disk {
     /// Takes a failure back that did not happen yet.
     pub fn heal(&self) {
         self.lock().fault = None;
+    }
+
+    /// Whether a failure happened since the last crash.
+    pub fn has_failed(&self) -> bool {
+        self.lock().failed
     }
 
     /// How many changes there were.
@@ -163,6 +171,7 @@ impl State {
                     make(self);
                 }
                 self.fault = None;
+                self.failed = true;
                 return Err(io::Error::other("the simulated disk failed"));
             }
             Some(Fault { after, .. }) => *after -= 1,
@@ -179,10 +188,18 @@ impl State {
         for change in std::mem::take(&mut self.unsynced) {
             match change {
                 Change::Write(at, bytes) => self.synced[at..at + bytes.len()].copy_from_slice(&bytes),
-                Change::Length(length) => self.synced.resize(length, 0),
+                Change::Length(length) => resize(&mut self.synced, length),
             }
         }
     }
+}
+
+/// `Vec::resize`, which is slow without optimisation.
+fn resize(image: &mut Vec<u8>, length: usize) {
+    let mut resized = vec![0; length];
+    let kept = length.min(image.len());
+    resized[..kept].copy_from_slice(&image[..kept]);
+    *image = resized;
 }
 
 /// One life's view of a disk.
@@ -215,7 +232,7 @@ impl StorageBackend for Backend {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let length = usize::try_from(len).unwrap();
         self.state()?.change(|state| {
-            state.seen.resize(length, 0);
+            resize(&mut state.seen, length);
             state.unsynced.push(Change::Length(length));
         })
     }

@@ -45,7 +45,7 @@ impl Nemesis {
         // Members stay away for a while, but not for ever.
         for place in 0..self.cluster.members.len() {
             if self.cluster.replica(place).is_none() && self.random.percent(50) {
-                self.cluster.start(place).await;
+                self.cluster.start(place, &mut self.random).await;
             }
         }
     }
@@ -62,7 +62,7 @@ impl Nemesis {
         self.restart_stopped().await;
         for place in 0..self.cluster.members.len() {
             if self.cluster.replica(place).is_none() {
-                self.cluster.start(place).await;
+                self.cluster.start(place, &mut self.random).await;
             }
         }
     }
@@ -91,7 +91,7 @@ impl Nemesis {
         for place in self.cluster.stopped() {
             self.trace.note(format_args!("member {place} has stopped"));
             self.cluster.crash(place, &mut self.random).await;
-            self.cluster.start(place).await;
+            self.cluster.start(place, &mut self.random).await;
         }
     }
 
@@ -154,6 +154,8 @@ impl Nemesis {
         let place = self.some_member();
         self.cluster.crash(place, &mut self.random).await;
         let member = &self.cluster.members[place];
+        member.disk.heal();
+        member.counter.heal();
         let (newest, counter) = (member.disk.image(), member.counter.value());
         let Some((image, then)) = self.cluster.disk_copy(place, &mut self.random) else { return };
         // A copy as new as the counter, and one that the member never told of, are no forgetting.

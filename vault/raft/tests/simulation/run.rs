@@ -17,11 +17,11 @@ use super::random::Random;
 use super::trace::Trace;
 
 /// How long things go wrong.
-const MISFORTUNE: Duration = Duration::from_secs(10);
+const MISFORTUNE: Duration = Duration::from_secs(7);
 /// How soon a healed fleet serves: an election or two, and the deadlines of what was on its way.
 const RECOVERY: Duration = Duration::from_secs(10);
 /// How often the observer looks.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(80);
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +45,16 @@ pub fn run(seed: u64, sabotage: Sabotage, prints: bool) -> Outcome {
 async fn simulate(seed: u64, sabotage: Sabotage, prints: bool) -> Outcome {
     let mut random = Random::new(seed);
     let trace = Trace::new(prints);
-    let size = if random.percent(20) { 5 } else { 3 };
-    let cluster = Arc::new(Cluster::new(size, &trace, &mut random));
+    let size: u64 = if random.percent(20) { 5 } else { 3 };
+    // Fewer than half of the members have wild clocks.
+    let wild = (0..random.below(size.div_ceil(2))).map(|_| random.below(size)).collect();
+    let cluster = Arc::new(Cluster::new(size, &wild, &trace, &mut random));
     if sabotage == Sabotage::LyingDisks {
         cluster.members.iter().for_each(|member| member.disk.ignore_syncs());
     }
     let mut observer = Observer::new(Arc::clone(&cluster), trace.clone());
     for place in 0..cluster.members.len() {
-        cluster.start(place).await;
+        cluster.start(place, &mut random).await;
     }
     let asker = |name: String, random: &mut Random| Asker {
         cluster: Arc::clone(&cluster),
@@ -140,7 +142,7 @@ impl Users {
 }
 
 /// Founds the fleet and adopts its first bundle, in good weather.
-async fn found(asker: &mut Asker) {
+pub async fn found(asker: &mut Asker) {
     for command in beginning() {
         loop {
             match asker.ask(command.clone()).await {

@@ -162,7 +162,7 @@ fn numbers_have_ranges() {
             match check(text) {
                 Ok(_) => assert!(fits, "{expect} = {value}"),
                 Err(FleetConfigError::Range { field, found, .. }) => {
-                    assert_eq!((field, found, fits), (expect, value, false))
+                    assert_eq!((field, found, fits), (expect, value, false));
                 }
                 Err(other) => panic!("{expect} = {value}: {other:?}"),
             }

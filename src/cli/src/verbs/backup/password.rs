@@ -48,7 +48,8 @@ fn from_file(path: &Path) -> anyhow::Result<Zeroizing<String>> {
 
 fn from_terminal(prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     let typed = rpassword::prompt_password(format!("{prompt}: "));
-    let typed = typed.context("no terminal to ask for the password on; give a password file").class(ExitClass::Usage)?;
+    let typed =
+        typed.context("no terminal to ask for the password on; give a password file").class(ExitClass::Usage)?;
     Ok(Zeroizing::new(typed))
 }
 

@@ -61,7 +61,10 @@ impl Reach {
     pub async fn believe(&self, json: bool) -> anyhow::Result<Reached> {
         let trust = documents::trust(&self.trust)?;
         let account = self.account()?;
-        let member = |url: &String| HttpMember::new(url, Timeouts::default()).class(ExitClass::Usage);
+        let member = |url: &String| {
+            let member = HttpMember::new(url, Timeouts::default());
+            member.with_context(|| format!("the member's address {url}")).class(ExitClass::Usage)
+        };
         let transports = self.member.iter().map(member).collect::<Result<Vec<_>, _>>()?;
         let transports = transports.into_iter().map(|member| Arc::new(member) as Arc<dyn Transport>).collect();
         let sources = match &self.log {
@@ -79,7 +82,9 @@ impl Reach {
             let class = error.exit_class();
             let message = format!("{}: {error}", class.as_str());
             if json {
-                present::json(&json!({ "done": false, "exit_code": class.code(), "refused": "bundle", "message": message }));
+                present::json(
+                    &json!({ "done": false, "exit_code": class.code(), "refused": "bundle", "message": message }),
+                );
             }
             anyhow::Error::new(error).context(Failure::new(class, message))
         })?;

@@ -57,12 +57,16 @@ pub fn run(arguments: &Arguments, json: bool) -> anyhow::Result<()> {
         Some(out) => {
             documents::write(out, format!("{token}\n").as_bytes())?;
             if json {
-                present::json(&json!({ "out": out.display().to_string(), "audience": claims.aud, "expires_at": expiry(&claims) }));
+                present::json(
+                    &json!({ "out": out.display().to_string(), "audience": claims.aud, "expires_at": expiry(&claims) }),
+                );
             } else {
                 present::done(&format!("{} is a token for {} until {}", out.display(), claims.aud, expiry(&claims)));
             }
         }
-        None if json => present::json(&json!({ "token": token, "audience": claims.aud, "expires_at": expiry(&claims) })),
+        None if json => {
+            present::json(&json!({ "token": token, "audience": claims.aud, "expires_at": expiry(&claims) }));
+        }
         None => anstream::println!("{token}"),
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::testing::{NOW, TestLog, World, at};
 /// What a client remembers after it verified what this log shows.
 async fn floor_at(folder: &tempfile::TempDir, log: &TestLog) -> FloorFile {
     let floor = FloorFile::new(&folder.path().join("floor.json"));
-    believe(&[log.reader.clone()], &log.world().trust, &floor, at(NOW)).await.unwrap();
+    believe(std::slice::from_ref(&log.reader), &log.world().trust, &floor, at(NOW)).await.unwrap();
     floor
 }
 

@@ -74,3 +74,24 @@ fn a_database_with_an_older_copy_of_one_generation_that_nobody_was_told_of_is_ac
     rig.disk.restore(&image);
     assert_eq!(show(&rig.open().unwrap()), shown);
 }
+
+#[test]
+fn a_database_that_nobody_was_told_of_does_not_replace_one_that_somebody_was() {
+    // The member dies between sync and counter, and whoever keeps the disk keeps that database for later.
+    let rig = Rig::filled();
+    let storage = rig.open().unwrap();
+    let before = rig.disk.image();
+    rig.counter.fail(crate::simulated::disk::FaultForm::NotSaved);
+    storage.save_vote(Vote::new(8, member())).unwrap_err();
+    drop(storage);
+    let kept = rig.disk.image();
+    rig.disk.restore(&before);
+    let storage = rig.open().unwrap();
+    storage.save_vote(Vote::new(9, member())).unwrap();
+    drop(storage);
+    rig.disk.restore(&kept);
+    match rig.open().map(drop) {
+        Err(OpenError::RolledBack { .. }) => {}
+        other => panic!("a vote that was told is forgotten: {other:?}"),
+    }
+}

@@ -61,12 +61,7 @@ impl Owner {
                 self.check_evaluation(&evaluation);
                 Ok(Some(attempt))
             }
-            Ok(Response::Refused(Refusal::NoAttemptLeft | Refusal::Exhausted { .. })) => {
-                if self.known.charged + self.known.maybe_charged < GUESS_LIMIT {
-                    self.complain(&format!("has no attempt left after {:?}", self.known));
-                }
-                Err(Lost)
-            }
+            Ok(Response::Refused(Refusal::NoAttemptLeft | Refusal::Exhausted { .. })) => Err(self.give_up()),
             Ok(Response::Refused(Refusal::TooManyUnderWay)) => Err(Lost),
             Ok(other) => Err(self.complain(&format!("a charge was answered with {other:?}"))),
             Err(CommitError::NoMajority) => Ok(None),
@@ -124,6 +119,7 @@ impl Owner {
             match self.asker.ask_about(self.user, operation).await {
                 Ok(Response::Done) if !is_tried => {}
                 Ok(Response::Tried { record: tried }) if is_tried && tried == record(mark) => {}
+                Ok(Response::Refused(Refusal::Exhausted { .. })) => return Err(self.give_up()),
                 Ok(other) => return Err(self.complain(&format!("an enrolment was answered with {other:?}"))),
                 Err(CommitError::NoMajority) => return Ok(()),
                 Err(CommitError::Unknown) => return Err(Lost),
@@ -134,6 +130,7 @@ impl Owner {
                 self.known.mark = Some(mark);
                 Ok(())
             }
+            Ok(Response::Refused(Refusal::Exhausted { .. } | Refusal::UnknownRegistration)) => Err(self.give_up()),
             Ok(other) => Err(self.complain(&format!("a confirmation was answered with {other:?}"))),
             Err(CommitError::NoMajority) => Ok(()),
             Err(CommitError::Unknown) => Err(Lost),
@@ -164,6 +161,14 @@ impl Owner {
         if matches!(self.charge().await, Ok(None)) {
             self.complain("could not be charged in a healed fleet");
         }
+    }
+
+    /// The budget is spent, and the records are gone with it: as it must be possible.
+    fn give_up(&self) -> Lost {
+        if self.known.charged + self.known.maybe_charged < GUESS_LIMIT {
+            self.complain(&format!("has no attempt left after {:?}", self.known));
+        }
+        Lost
     }
 
     fn check_left(&self, left: u32) {
