@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops at that line")]
 
 #[path = "submit/authority.rs"]
+#[expect(dead_code, reason = "shared with the benchmark of logins")]
 mod authority;
 #[path = "submit/bare.rs"]
 mod bare;

@@ -236,7 +236,7 @@ fn guesses_are_counted_a_right_one_refills_them_and_the_last_wrong_one_erases_th
     let phone = Phone::new(&home, "phone", "guess-user");
     phone.ends_with(0, "register", PASSWORD, &[]);
     let said = phone.ends_with(20, "recover", "wrong", &[]);
-    assert!(said.contains("9 attempts left"), "{said}");
+    assert!(said.contains("9 attempts are left"), "{said}");
     assert_eq!(phone.json("recover", PASSWORD, &[])["attempts_left"], 10);
     for left in (1..10).rev() {
         let said = phone.ends_with(20, "recover", "wrong", &[]);

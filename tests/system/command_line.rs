@@ -13,6 +13,8 @@ fn verbs(prefix: &[String]) -> Vec<Vec<String>> {
     commands
         .lines()
         .take_while(|line| line.starts_with("  "))
+        // What a long description continues with is indented further.
+        .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
         .filter(|verb| *verb != "help" && verb.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
         .flat_map(|verb| verbs(&[prefix, &[verb.to_string()]].concat()))

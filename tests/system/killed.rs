@@ -17,7 +17,7 @@ const MOMENTS: [&str; 9] = [
 
 fn next_up_ends_well(home: &Home, known_head: Option<&str>) {
     home.wait_until_nothing_runs();
-    home.up_once();
+    home.up_once_with(&["--authority-only"]);
     let mut up = home.up();
     assert!(up.says("Try"), "{}", home.logs());
     let (url, trust) = (home.log_url(), home.trust("auditor"));

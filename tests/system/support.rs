@@ -43,7 +43,12 @@ impl Home {
 
     /// `up --once`, which must succeed.
     pub fn up_once(&self) -> String {
-        let output = self.try_up_once(&program("countermark"), &[]);
+        self.up_once_with(&[])
+    }
+
+    /// `up --once` with more options, which must succeed.
+    pub fn up_once_with(&self, more: &[&str]) -> String {
+        let output = self.try_up_once(&program("countermark"), more);
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{}\n{stdout}\n{stderr}\n{}", output.status, self.logs());
         stdout
@@ -55,10 +60,15 @@ impl Home {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    /// `up` that stays.
+    /// `up` that stays, and does the authority's part only.
     pub fn up(&self) -> Up {
+        self.up_with(&["--authority-only"])
+    }
+
+    /// `up` that stays, with more options.
+    pub fn up_with(&self, more: &[&str]) -> Up {
         let mut command = Command::new(program("countermark"));
-        command.args(["up", "--port-base", "0", "--data"]).arg(self.data());
+        command.args(["up", "--port-base", "0", "--data"]).arg(self.data()).args(more);
         Up::start(command)
     }
 

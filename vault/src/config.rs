@@ -138,6 +138,7 @@ impl Config {
             account_issuers: text.account_issuers,
             cool_off_seconds: text.cool_off_seconds,
             write_deadline_ms: text.write_deadline_ms,
+            heartbeat_ms: text.heartbeat_ms,
             bundle_poll_interval_ms: text.bundle_poll_interval_ms,
         };
         let fleet = fleet.check(folder, &origin, &member_id)?;
@@ -200,6 +201,7 @@ struct ConfigText {
     account_issuers: Option<Vec<IssuerText>>,
     cool_off_seconds: Option<u64>,
     write_deadline_ms: Option<u64>,
+    heartbeat_ms: Option<u64>,
     bundle_poll_interval_ms: Option<u64>,
 }
 

@@ -15,6 +15,7 @@ mod formation_file;
 mod seat;
 mod start;
 mod steward;
+mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,10 @@ use tracing::Instrument as _;
 pub use formation_file::FormationFileError;
 pub(crate) use seat::{Phase, Seat, Serving};
 pub use start::FleetStartError;
+pub(crate) use terms::FoundingTerms;
 
 use crate::config::FleetConfig;
+use crate::log_client::LogClient;
 use crate::peer::{Answer, Listening, OwnEnd};
 use crate::ports::Replicated;
 use formation::Formation;
@@ -133,9 +136,12 @@ impl Membership {
         let serving = Arc::new(start::take_part(&place, joined).await?);
         let replica = Arc::clone(&serving.fleet);
         let roster = Arc::clone(&serving.roster);
+        // Before anybody is let in: whom the adopted statement has dropped since the fleet was formed.
+        let mut steward = Steward::new(&place, Arc::clone(&serving));
+        steward.restate();
         let listening = Listening::start(listener, place.own.clone(), roster, Arc::clone(&replica));
         seat.serve(Arc::clone(&serving));
-        let ended = watch_over(spawn_tasks(&place, &serving, &stop), &replica, stop).await;
+        let ended = watch_over(spawn_tasks(steward, &serving, &stop), &replica, stop).await;
         seat.note(Phase::Stopped);
         listening.stop().await;
         replica.shutdown().await;
@@ -173,9 +179,12 @@ async fn turn_away(listener: &TcpListener) -> std::convert::Infallible {
 }
 
 /// The tasks of a member of a fleet. Each ends when `stop` says so, and is aborted with the set.
-fn spawn_tasks(place: &Arc<Place>, serving: &Arc<Serving<Replica>>, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+fn spawn_tasks(
+    steward: Steward<LogClient, Replica>,
+    serving: &Arc<Serving<Replica>>,
+    stop: &watch::Receiver<bool>,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let steward = Steward::new(place, Arc::clone(serving));
     tasks.spawn(steward.run(stop.clone()).instrument(tracing::info_span!("steward")));
     let sweep = sweep(Arc::clone(serving), stop.clone());
     tasks.spawn(sweep.instrument(tracing::info_span!("session_sweep")));

@@ -12,6 +12,7 @@ use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create
 use countermark_service::listener::{BindError, bind, serve_until};
 use countermark_vault_core::device::DeviceFault;
 use countermark_vault_core::member::MemberIdentity;
+use countermark_vault_raft::{CounterFile, CounterFileError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -72,6 +73,18 @@ pub enum InitError {
     /// A key could not be made.
     #[error("cannot make a key of the member")]
     CreateKey(#[from] CreateError),
+    /// The member had a counter, and it is gone.
+    #[error(
+        "{} is missing, and this member was attested with its sealing key: a member that lost its counter is retired",
+        counter.display()
+    )]
+    CounterLost {
+        /// Where it should be.
+        counter: PathBuf,
+    },
+    /// The counter could not be made.
+    #[error("cannot make the member's counter")]
+    Counter(#[from] CounterFileError),
     /// The keys cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -117,7 +130,7 @@ pub enum ServeError {
 /// Makes the keys of a member inside this process and returns their public halves.
 ///
 /// Where no key exists and no passphrase file either, the latter is made too. An existing passphrase file is used. A
-/// member that is configured to be part of a fleet gets a sealing key as well.
+/// member that is configured to be part of a fleet gets a sealing key and a counter as well.
 pub fn init(config: &Config, existing: Existing) -> Result<PublicKeys, InitError> {
     let keys = key_files(config);
     let mut missing = Vec::new();
@@ -141,10 +154,21 @@ pub fn init(config: &Config, existing: Existing) -> Result<PublicKeys, InitError
         create_passphrase_file(&config.passphrase_file)?;
     }
     // 3. The keys, each durable when it is made.
+    let sealing_key_was_there = missing.iter().all(|key| key.role != Role::VaultSealing);
     for key in missing {
         KeyFile::create(key.path, key.role, &config.passphrase_file)?;
     }
-    // 4. Only keys that open are announced.
+    // 4. The counter, once: it is made with the sealing key and never by serving, because a counter that is not there (its
+    //    volume is not mounted, say) must stop a member and not make it a new one.
+    if let Some(fleet) = &config.fleet
+        && !exists(&fleet.counter_file)?
+    {
+        if sealing_key_was_there && exists(&config.attestation_file)? {
+            return Err(InitError::CounterLost { counter: fleet.counter_file.clone() });
+        }
+        drop(CounterFile::create(&fleet.counter_file)?);
+    }
+    // 5. Only keys that open are announced.
     let MemberKeys { identity_key, session_key, .. } = MemberKeys::open(config)?;
     Ok(PublicKeys { identity: identity_key, session: session_key })
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countermark_bundle::identity::Digest;
+use countermark_bundle::identity::{Digest, Timestamp};
 use countermark_vault_core::machine::{Command, Machine};
 use countermark_vault_core::noise::{self, NoiseError, SessionContext, SessionId, server};
 use countermark_vault_core::session::server::{AwaitingCommit, CommitOutcome, ServerSession, SessionClosed, Turn};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::account_token::TokenVerifier;
 use crate::device::OsRandomness;
+use crate::fleet::FoundingTerms;
 use crate::peer::OwnEnd;
 use crate::ports::{Replicated, WallClock};
 use crate::session_table::{SESSIONS_MAX, SessionTable, Taken};
@@ -63,8 +64,8 @@ pub(crate) struct SessionService<Fleet> {
     clock: Arc<dyn WallClock>,
     fleet: Arc<Fleet>,
     write_deadline: Duration,
-    /// The trust file that this member joined its fleet under.
-    trust: Arc<[u8]>,
+    /// What the fleet must have been founded on.
+    terms: Arc<FoundingTerms>,
     table: SessionTable<ServerSession>,
 }
 
@@ -75,14 +76,14 @@ impl<Fleet: Replicated> SessionService<Fleet> {
         clock: Arc<dyn WallClock>,
         fleet: Arc<Fleet>,
         write_deadline: Duration,
-        trust: Arc<[u8]>,
+        terms: Arc<FoundingTerms>,
     ) -> Self {
-        Self { own, tokens, clock, fleet, write_deadline, trust, table: SessionTable::new(SESSIONS_MAX) }
+        Self { own, tokens, clock, fleet, write_deadline, terms, table: SessionTable::new(SESSIONS_MAX) }
     }
 
     /// Opens a session: the answer to the client's opening.
     pub(crate) fn open(&self, opening: &[u8]) -> Result<Vec<u8>, OpenRefusal> {
-        let adopted = self.fleet.read(|machine| adopted(machine, &self.trust)).ok_or(OpenRefusal::NotServing)?;
+        let adopted = self.fleet.read(|machine| adopted(machine, &self.terms)).ok_or(OpenRefusal::NotServing)?;
         // Before the handshake: a full member does no arithmetic for strangers.
         if !self.table.has_room() {
             return Err(OpenRefusal::Busy);
@@ -139,9 +140,15 @@ impl<Fleet: Replicated> SessionService<Fleet> {
     async fn answer(&self, session: ServerSession, frame: &[u8]) -> Result<(ServerSession, Vec<u8>), SessionClosed> {
         match session.receive(frame, &mut OsRandomness)? {
             Turn::Answer(session, answer) => Ok((*session, answer)),
-            Turn::Verify(token, awaiting) => awaiting.verified(self.tokens.verify(&token, self.clock.now())),
+            Turn::Verify(token, awaiting) => awaiting.verified(self.tokens.verify(&token, self.now())),
             Turn::Commit(command, awaiting) => self.commit(command, *awaiting).await,
         }
+    }
+
+    /// The later of this member's clock and the fleet's time: a host that sets its clock back revives no token.
+    fn now(&self) -> Timestamp {
+        let own = self.clock.now();
+        self.fleet.read(|machine| machine.now().timestamp()).map_or(own, |fleet| own.max(fleet))
     }
 
     /// 1. The command is committed by a majority, or its deadline passes. A crash here leaves a charge that was spent
@@ -170,9 +177,9 @@ impl<Fleet: Replicated> SessionService<Fleet> {
 }
 
 /// The statement that sessions are opened under.
-pub(crate) fn adopted(machine: &Machine, trust: &[u8]) -> Option<Digest> {
-    // A fleet that another trust file founded would staple what this member's operator never agreed to.
-    machine.founding().filter(|founding| founding.trust == *trust)?;
+pub(crate) fn adopted(machine: &Machine, terms: &FoundingTerms) -> Option<Digest> {
+    // A fleet that was founded on other terms staples, or believes, what this member's operator never agreed to.
+    machine.founding().filter(|founding| terms.are_those_of(founding))?;
     machine.stapled().map(|stapled| stapled.statement)
 }
 

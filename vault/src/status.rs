@@ -15,6 +15,9 @@ use crate::member::Member;
 use crate::ports::{AttestationStore, Replicated};
 use crate::session_service::adopted;
 
+/// How many entries may wait before a member is said to lag.
+pub const LAG_MAX: u64 = 64;
+
 /// The document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberStatus {
@@ -66,10 +69,9 @@ pub struct ReplicaDocument {
     pub term: u64,
     /// The leader, as far as it knows.
     pub leader: Option<String>,
-    /// The index of the last entry that it applied.
-    pub last_applied: Option<u64>,
-    /// How many entries of its log it did not apply yet.
-    pub commit_lag: u64,
+    /// Whether more than [`LAG_MAX`] entries of its log wait to be applied. The exact number is nobody's business: a relay
+    /// that read it around each frame of a session would know which of them were guesses.
+    pub lags: bool,
     /// Every member of the fleet.
     pub members: Vec<MemberDocument>,
 }
@@ -140,8 +142,8 @@ fn phase<Fleet: Replicated>(
         Some(Phase::Seeking { reason }) => return (PhaseStatus::Seeking, reason),
         Some(Phase::Stopped) => return (PhaseStatus::Stopped, None),
         Some(Phase::Joined) => serving.map(|serving| {
-            let trust = &serving.trust;
-            serving.fleet.read(|machine| (machine.founding().map(|it| it.trust == **trust), adopted(machine, trust)))
+            let terms = &serving.terms;
+            serving.fleet.read(|machine| (machine.founding().map(|it| terms.are_those_of(it)), adopted(machine, terms)))
         }),
     };
     match phase {
@@ -171,8 +173,7 @@ impl ReplicaDocument {
             role: role.to_owned(),
             term: status.term,
             leader: status.leader.and_then(name),
-            last_applied: status.last_applied,
-            commit_lag: status.commit_lag,
+            lags: status.commit_lag > LAG_MAX,
             members: members.collect(),
         }
     }

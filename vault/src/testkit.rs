@@ -5,7 +5,7 @@ mod peers;
 mod user;
 mod world;
 
-pub(crate) use machine::{Commits, LocalFleet, TestClock};
+pub(crate) use machine::{Commits, LocalFleet, TestClock, terms};
 pub(crate) use peers::TestMember;
 pub(crate) use user::{ISSUER, User};
 pub(crate) use world::{TestLog, TestWorld};

@@ -34,6 +34,9 @@ pub struct Arguments {
     /// End after the last step, with 0 or the exit code of what failed
     #[arg(long)]
     once: bool,
+    /// Only the authority's part: certify, verify, audit; no backup key is registered and no member killed
+    #[arg(long)]
+    authority_only: bool,
     /// The first of twelve ports on loopback; 0 takes free ones. Kept from the first start on
     #[arg(long, value_name = "PORT")]
     port_base: Option<u16>,
@@ -71,7 +74,7 @@ async fn work(
         prepare::keys_and_configurations(program, layout, report).await?;
     }
     let mut children = start(program, layout, &mut folder, report).await?;
-    let outcome = main_job(program, layout, &mut folder, &mut children, report).await;
+    let outcome = main_job(arguments, program, layout, &mut folder, &mut children, report).await;
     // A step that failed because a child died is best explained by the child.
     if outcome.is_err()
         && let Some(ended) = children.ended()
@@ -98,6 +101,7 @@ async fn work(
 
 /// Every step, in order. Whoever dies meanwhile ends it, but for those that it kills itself.
 async fn main_job(
+    arguments: &Arguments,
     program: &Program,
     layout: &Layout,
     folder: &mut Folder,
@@ -108,6 +112,9 @@ async fn main_job(
         job::certify(program, layout, report).await?;
         report.headline("5  The members form a fleet, verify the bundle and staple it to their answers");
         backup::staple(program, layout, report).await?;
+        if arguments.authority_only {
+            return Ok(());
+        }
         report.headline("6  A phone registers its backup key with a member that it verified");
         backup::register(program, layout, folder, report).await?;
         report.headline("7  A new phone that holds nothing but the trust file, its account and the password recovers");
@@ -117,11 +124,15 @@ async fn main_job(
         outcome = certified => outcome,
         ended = children.first_end() => Err(ended),
     }?;
-    report.headline("8  Members are killed");
-    backup::drill(program, layout, children, folder, report).await?;
+    if !arguments.authority_only {
+        report.headline("8  Members are killed");
+        backup::drill(program, layout, children, folder, report).await?;
+    }
     let ending = async {
-        report.headline("9  The same with the fleet's keys hard-coded in the client");
-        backup::pinned(program, layout, report).await?;
+        if !arguments.authority_only {
+            report.headline("9  The same with the fleet's keys hard-coded in the client");
+            backup::pinned(program, layout, report).await?;
+        }
         report.headline("10  An auditor replays the log from its first entry");
         job::audit(program, layout, report).await
     };

@@ -1,4 +1,5 @@
-//! What a member needs of the device that it runs in: four traits, and nothing else of the device is used.
+//! What a member needs of the device that it runs in: four traits (randomness, sealed storage, a counter, the identity
+//! key) and a fifth for the session key, because a key never leaves its holder. Nothing else of the device is used.
 //!
 //! A process on a server implements them with key files and a counter file; an HSM with its own means. What they protect
 //! depends on where they live: sealing key and counter are worth something only where they are elsewhere than the disk.
@@ -59,7 +60,7 @@ pub trait IdentityKey: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], DeviceFault>;
 }
 
-/// The member's session key: X25519, made in the device; the fifth thing that a device holds, agreed with and never read.
+/// The member's session key: X25519, made in the device; agreed with and never read.
 pub trait SessionKey: Send + Sync {
     /// The public key, 32 bytes.
     fn public_key(&self) -> [u8; 32];

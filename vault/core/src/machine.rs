@@ -18,8 +18,9 @@ mod user;
 
 pub use adoption::{Stapled, StapledLink, untrusted_size};
 pub use command::{
-    Adoption, AttemptId, BATCH_COMMANDS_MAX, Batch, Command, Evaluation, Founding, LINKS_MAX, Operation, Record,
-    Refusal, RegistrationId, Response, SETUP_BYTES, UPLOAD_BYTES, WRAP_CIPHERTEXT_BYTES_MAX, WRAPS_MAX, Wrap, WrapKind,
+    ACCOUNT_ISSUERS_MAX, AccountIssuer, Adoption, AttemptId, BATCH_COMMANDS_MAX, Batch, Command, Evaluation, Founding,
+    LINKS_MAX, Operation, Record, Refusal, RegistrationId, Response, SETUP_BYTES, UPLOAD_BYTES,
+    WRAP_CIPHERTEXT_BYTES_MAX, WRAPS_MAX, Wrap, WrapKind,
 };
 pub use time::ReplicatedTime;
 pub use user::{ATTEMPT_SECONDS, SESSION_SECONDS, UNDER_WAY_MAX};

@@ -121,7 +121,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reading_ages_from_the_beginning_of_its_call() {
-        let clocks = Clocks::new(Arc::new(Fixed(5)), 3, Duration::from_secs(60));
+        let clocks = Clocks::new(Arc::new(Fixed(5)), 3, Duration::from_mins(1));
         let asked_at = Instant::now();
         tokio::time::advance(Duration::from_secs(4)).await;
         clocks.heard(MemberNumber::from(1), ReplicatedTime::from_unix(6), asked_at);

@@ -1,8 +1,9 @@
-//! The monotonic counter of a member without better hardware: a file. It protects against a restored database only where
-//! it lives elsewhere than the database.
+//! The monotonic counter of a member without better hardware: a file. It protects against a restored database only
+//! where it lives elsewhere than the database.
 //!
 //! The file has two slots, each in a sector of its own and written in turns, so that a torn write never touches the
-//! newest value that was reached. A slot is value (8 bytes, big-endian) || SHA-256 over the slot's number and the value.
+//! newest value that was reached. A slot is value (8 bytes, big-endian) || SHA-256 over the slot's number and the
+//! value.
 
 use std::fs::{File, OpenOptions};
 use std::io;

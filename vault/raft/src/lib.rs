@@ -1,8 +1,8 @@
-//! The vault's machine, replicated: members of a fleet agree by Raft (openraft) on one log of commands, keep it sealed on
-//! their disks, and apply it to the machine of `countermark_vault_core`.
+//! The vault's machine, replicated: members of a fleet agree by Raft (openraft) on one log of commands, keep it sealed
+//! on their disks, and apply it to the machine of `countermark_vault_core`.
 //!
-//! It is not the node: it opens no socket and reads no configuration. Who carries bytes between members ([`Peers`]), what
-//! tells the time ([`Clock`]) and where bytes are kept (`redb::StorageBackend`) are arguments.
+//! It is not the node: it opens no socket and reads no configuration. Who carries bytes between members ([`Peers`]),
+//! what tells the time ([`Clock`]) and where bytes are kept (`redb::StorageBackend`) are arguments.
 //!
 //! * [`Storage`]: the log, the vote and the snapshot of one member, in one database.
 //! * [`Replica`]: one member, running: it commits commands, answers its peers and shows the applied state.
@@ -10,15 +10,15 @@
 //!
 //! Invariants:
 //! * what was acknowledged is on the disks of a majority, synced, before the acknowledgement;
-//! * a member never speaks from an older copy of its disk: every durable transaction carries a generation that a counter
-//!   outside of the disk confirms, and a member whose disk and counter differ does not start;
+//! * a member never speaks from an older copy of its disk: every durable transaction carries a generation that a
+//!   counter outside of the disk confirms, and a member whose disk and counter differ does not start;
 //! * after a storage fault a member stops: what is on the disk then is known only after it was read again;
 //! * the fleet's time is never ahead of the clocks of every honest member, as long as those are a majority;
 //! * a command that was answered with [`CommitError::NoMajority`] is not done and never will be.
 //!
 //! ```text
-//! replica -> proposer (group commit, deadlines) -> openraft -> log_store, state_machine -> storage -> redb, SealedStore
-//!         -> answer   (peers' calls)                        -> link -> peers                       -> MonotonicCounter
+//! replica -> proposer (group commit, deadlines) -> openraft -> log_store, state_machine -> storage -> redb, device
+//!         -> answer (peers' calls)              ->          -> link -> peers
 //! ```
 #![forbid(unsafe_code)]
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
@@ -48,7 +48,10 @@ pub use timing::Timing;
 #[cfg(test)]
 #[path = "../tests/simulation"]
 mod simulated {
+    #[expect(dead_code, reason = "the simulation uses the rest")]
     pub mod device;
+    #[expect(dead_code, reason = "the simulation uses the rest")]
     pub mod disk;
+    #[expect(dead_code, reason = "the simulation uses the rest")]
     pub mod random;
 }

@@ -58,8 +58,8 @@ impl Links {
 }
 
 impl Link {
-    /// Calls the member for openraft, which calls again at once when this fails. (Its "unreachable" makes a follower wait
-    /// longer for the next heartbeat than for an election.) So failing takes half a heartbeat at least.
+    /// Calls the member for openraft, which calls again at once when this fails. (Its "unreachable" makes a follower
+    /// wait longer for the next heartbeat than for an election.) So failing takes half a heartbeat at least.
     async fn call<E: std::error::Error>(&self, request: &PeerRequest) -> Result<AnswerContent, RpcError<E>> {
         let next_call = Instant::now() + self.links.timing.heartbeat / 2;
         let error = match self.links.call(self.to, request).await {

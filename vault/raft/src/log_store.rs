@@ -29,9 +29,9 @@ impl LogStore {
 
     /// How many batches were handed to this log that this member proposed as a leader, since it was started.
     ///
-    /// openraft gives the same answer, "not the leader", for a batch that it never took and for one that it took and had
-    /// to remove later. The second may have reached a member that is elected later and commits it. If this number did not
-    /// change, it was the first.
+    /// openraft gives the same answer, "not the leader", for a batch that it never took and for one that it took and
+    /// had to remove later. The second may have reached a member that is elected later and commits it. If this number
+    /// did not change, it was the first.
     pub(crate) fn own_batches(&self) -> u64 {
         self.own_batches.load(Ordering::SeqCst)
     }
@@ -90,7 +90,7 @@ impl RaftLogStorage<Types> for LogStore {
         let entries: Vec<Entry> = entries.into_iter().collect();
         let own_batches = entries.iter().filter(|entry| self.is_own_batch(entry)).count();
         self.own_batches.fetch_add(u64::try_from(own_batches).unwrap_or(u64::MAX), Ordering::SeqCst);
-        blocking(|| self.storage.append(entries)).map_err(writing)?;
+        blocking(|| self.storage.append(&entries)).map_err(writing)?;
         // The entries are synced, and the counter is raised: step 4 of `Storage::persist`.
         callback.log_io_completed(Ok(()));
         Ok(())

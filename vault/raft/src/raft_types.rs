@@ -7,8 +7,8 @@ use countermark_vault_core::machine::{Batch, Response};
 use crate::member_number::MemberNumber;
 
 openraft::declare_raft_types!(
-    /// An entry is a batch, its answer the machine's responses, and a member is only a number: who it is and where it is
-    /// reached is the node's to know.
+    /// An entry is a batch, its answer the machine's responses, and a member is only a number: who it is and where it
+    /// is reached is the node's to know.
     pub(crate) Types:
         D = Batch,
         R = Vec<Response>,

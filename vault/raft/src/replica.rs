@@ -39,8 +39,8 @@ pub enum CommitError {
     /// Not done, and never will be: within the deadline there was no leader with a majority to take the command.
     #[error("no majority of the members took the command")]
     NoMajority,
-    /// The command was on its way when the deadline passed or the leader was lost. It may be done, now or later: whoever
-    /// asked takes it for done where that is the safe side.
+    /// The command was on its way when the deadline passed or the leader was lost. It may be done, now or later:
+    /// whoever asked takes it for done where that is the safe side.
     #[error("it is not known whether the command is done")]
     Unknown,
 }
@@ -48,8 +48,8 @@ pub enum CommitError {
 impl Replica {
     /// Commits a command and gives the machine's answer, or says at the deadline at the latest what is known.
     ///
-    /// With the answer the command is on the disks of a majority, and this member or the leader has applied it. Dropping
-    /// the future neither undoes nor stops the command.
+    /// With the answer the command is on the disks of a majority, and this member or the leader has applied it.
+    /// Dropping the future neither undoes nor stops the command.
     pub async fn commit(&self, command: Command, deadline: Instant) -> Result<Response, CommitError> {
         match self.submit(vec![command], Origin::Own, deadline).await {
             Outcome::Committed(responses) => responses.into_iter().next().ok_or(CommitError::Unknown),

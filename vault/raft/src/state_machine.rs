@@ -56,6 +56,7 @@ impl StateMachine {
         read(&self.applied.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    #[expect(clippy::result_large_err, reason = "openraft's error")]
     fn install(&self, meta: &SnapshotMeta, bytes: &[u8]) -> Result<(), StorageError> {
         let signature = || Some(meta.signature());
         // 1. Read it. A crash here leaves the old state, and the leader sends the snapshot again.
@@ -144,13 +145,10 @@ impl RaftStateMachine<Types> for StateMachine {
 
 impl RaftSnapshotBuilder<Types> for StateMachine {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
-        blocking(|| {
-            let (meta, bytes) = self.read(Applied::snapshot);
-            self.storage
-                .save_snapshot(&meta, &bytes)
-                .map_err(|fault| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::new(&fault)))?;
-            Ok(as_snapshot(meta, bytes))
-        })
+        let (meta, bytes) = blocking(|| self.read(Applied::snapshot));
+        blocking(|| self.storage.save_snapshot(&meta, &bytes))
+            .map_err(|fault| StorageIOError::write_snapshot(Some(meta.signature()), AnyError::new(&fault)))?;
+        Ok(as_snapshot(meta, bytes))
     }
 }
 

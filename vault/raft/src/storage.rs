@@ -1,9 +1,9 @@
 //! What a member keeps: its vote, its log and its snapshot, sealed, in one redb database.
 //!
 //! The invariants are those of a disk that somebody else can read, change and restore: nothing is readable without the
-//! device; no row can be replaced, not by its own older version either (the head row authenticates the log by a hash chain
-//! and the snapshot by its digest); and no older database as a whole is accepted, because each durable transaction raises
-//! a counter that is kept elsewhere.
+//! device; no row can be replaced, not by its own older version either (the head row authenticates the log by a hash
+//! chain and the snapshot by its digest); and no older database as a whole is accepted, because each durable
+//! transaction raises a counter that is kept elsewhere.
 //!
 //! The machine itself is not here. It lives in memory and follows from the snapshot and the log.
 //!
@@ -40,7 +40,7 @@ use seal::{Place, Sealer};
 /// The memory that redb may use for pages, in bytes. The machine is in memory anyway; the log is read once or twice.
 const CACHE_BYTES: usize = 16 << 20;
 /// The most bytes of entries that are read at once, one entry aside: what goes into one replication call.
-pub(crate) const READ_BYTES_MAX: usize = 4 << 20;
+pub(crate) const READ_BYTES_MAX: usize = 256 << 10;
 
 /// One member's storage. There is one of it per member, for as long as the member runs.
 pub struct Storage {
@@ -53,6 +53,9 @@ pub struct Storage {
     receives_snapshots: AtomicBool,
     snapshot_saved: watch::Sender<()>,
 }
+
+/// A snapshot's name and bytes.
+type KeptSnapshot = (SnapshotMeta, Zeroizing<Vec<u8>>);
 
 struct State {
     head: Head,
@@ -73,7 +76,7 @@ impl Storage {
         mut counter: Box<dyn MonotonicCounter>,
         identity: [u8; 32],
     ) -> Result<Self, OpenError> {
-        let counted = counter.read().map_err(StorageFault::from)?;
+        let reached = counter.read().map_err(StorageFault::from)?;
         let sealer = Sealer::new(sealed_store, identity);
         // A file that another program changed is then an error, and not whatever redb makes of it.
         let database = redb::Builder::new()
@@ -84,21 +87,21 @@ impl Storage {
         let transaction = database.begin_read().map_err(StorageFault::from)?;
         let Some(head) = read_head(&transaction, &sealer)? else {
             drop(transaction);
-            return Self::create(database, sealer, counter, counted);
+            return Self::create(database, sealer, counter, reached);
         };
-        check_generation(head.generation, counted)?;
+        check_generation(head.generation, reached)?;
         let log = LogIndex::load(&transaction, &head, &sealer).map_err(OpenError::reading)?;
         snapshot::read(&transaction, &sealer, head.snapshot.as_ref()).map_err(OpenError::reading)?;
         drop(transaction);
-        if counted < head.generation {
+        if reached < head.generation {
             // The rest of a durable transaction that was interrupted between its steps 2 and 3.
             counter.raise(head.generation).map_err(StorageFault::from)?;
         }
         let storage = Self::new(database, sealer, State { head, log, counter });
         // Who keeps the disk may also have a database of the next generation: this member wrote and synced it, and was
         // killed before step 3 of `persist`. It would be accepted in the place of the one that is written next, and has
-        // forgotten what that one is going to acknowledge. So one generation is used up for nothing at each start: whatever
-        // is acknowledged from here on stands in a later one, and the other database is refused from then on.
+        // forgotten what that one is going to acknowledge. So one generation is used up for nothing at each start:
+        // whatever is acknowledged from here on stands in a later one, and the other database is refused from then on.
         storage.persist(|_, _, _| Ok(LogChange::Nothing))?;
         Ok(storage)
     }
@@ -112,10 +115,10 @@ impl Storage {
         database: Database,
         sealer: Sealer,
         counter: Box<dyn MonotonicCounter>,
-        counted: u64,
+        reached: u64,
     ) -> Result<Self, OpenError> {
-        if counted > 0 {
-            return Err(OpenError::Lost { counter: counted });
+        if reached > 0 {
+            return Err(OpenError::Lost { counter: reached });
         }
         let head = Head::new();
         let log = LogIndex::new(head.base);
@@ -168,11 +171,11 @@ impl Storage {
     }
 
     /// Adds entries at the end of the log.
-    pub(crate) fn append(&self, entries: Vec<Entry>) -> Result<(), StorageFault> {
+    pub(crate) fn append(&self, entries: &[Entry]) -> Result<(), StorageFault> {
         self.persist(|_, head, transaction| {
             let mut table = transaction.open_table(LOG)?;
             let mut appended = Vec::with_capacity(entries.len());
-            for entry in &entries {
+            for entry in entries {
                 let plaintext = encode(entry);
                 let index = entry.log_id.index;
                 let sealed = self.sealer.seal(Place::Log { index }, &plaintext)?;
@@ -211,7 +214,7 @@ impl Storage {
     }
 
     /// The snapshot.
-    pub(crate) fn snapshot(&self) -> Result<Option<(SnapshotMeta, Zeroizing<Vec<u8>>)>, StorageFault> {
+    pub(crate) fn snapshot(&self) -> Result<Option<KeptSnapshot>, StorageFault> {
         let state = self.running()?;
         let bytes = self
             .database
@@ -281,9 +284,9 @@ impl Storage {
         change: impl FnOnce(&LogIndex, &mut Head, &WriteTransaction) -> Result<LogChange, StorageFault>,
     ) -> Result<(), StorageFault> {
         let mut state = self.running()?;
-        // Whatever fails or panics below leaves the storage stopped: a failed write may be on the disk nevertheless, and
-        // only opening the database again tells.
-        self.stopped.store(true, Ordering::SeqCst);
+        // Whatever fails or panics below stops the storage: a failed write may be on the disk nevertheless, and only
+        // opening the database again tells. Others must not see it as stopped before that: writing takes a while.
+        let unsettled = Unsettled { stopped: &self.stopped };
         let mut head = state.head.clone();
         head.generation = head.generation.checked_add(1).ok_or(StorageFault::Exhausted)?;
 
@@ -295,31 +298,48 @@ impl Storage {
         let sealed = self.sealer.seal(Place::Head { generation: head.generation }, &encode(&head))?;
         transaction.open_table(HEAD)?.insert(HEAD_KEY, (head.generation, sealed.as_slice()))?;
 
-        // 2. Sync. A crash in here leaves either database, the old one or the new one. After it the database is one ahead
-        //    of the counter, and nobody was told: `open` accepts it. An older copy in its place is accepted too if it is
-        //    equal to the counter, and has forgotten nothing that was acknowledged.
+        // 2. Sync. A crash in here leaves either database, the old one or the new one. After it the database is one
+        //    ahead of the counter, and nobody was told: `open` accepts it. An older copy in its place is accepted too
+        //    if it is equal to the counter, and has forgotten nothing that was acknowledged.
         transaction.commit()?;
 
         // 3. Raise the counter. From here on the database of step 1 is refused: it would have forgotten something that
         //    somebody may have been told. A crash in here leaves either counter, and both are accepted.
         state.counter.raise(head.generation)?;
 
-        // 4. Only now openraft is told, by returning, and openraft tells other members. A crash before that loses nothing
-        //    but the telling.
+        // 4. Only now openraft is told, by returning, and openraft tells other members. A crash before that loses
+        //    nothing but the telling.
         state.log.follow(log_change);
         state.head = head;
-        self.stopped.store(false, Ordering::SeqCst);
+        unsettled.settle();
         Ok(())
     }
 
     fn running(&self) -> Result<MutexGuard<'_, State>, StorageFault> {
-        // Who panicked while holding the lock left `stopped` behind.
+        // Who panicked while holding the lock stopped the storage before the lock was free.
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_stopped() { Err(StorageFault::Stopped) } else { Ok(state) }
     }
 
     fn stop_if(&self, failed: bool) {
         self.stopped.fetch_or(failed, Ordering::SeqCst);
+    }
+}
+
+/// A change on its way to the disk. Dropped before it is settled, by an error or a panic, it stops the storage.
+struct Unsettled<'a> {
+    stopped: &'a AtomicBool,
+}
+
+impl Unsettled<'_> {
+    fn settle(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
     }
 }
 
@@ -351,9 +371,9 @@ fn read_head(transaction: &ReadTransaction, sealer: &Sealer) -> Result<Option<He
         Err(error) => return Err(StorageFault::from(error).into()),
     };
     let row = table.get(HEAD_KEY).map_err(StorageFault::from)?.ok_or(CHANGED)?;
-    let (generation, sealed) = row.value();
+    let (generation, row) = row.value();
     let plaintext = sealer
-        .unseal(Place::Head { generation }, sealed)
+        .unseal(Place::Head { generation }, row)
         .map_err(|error| OpenError::reading(StorageFault::unsealing(error, StoragePart::Head)))?;
     let found = *plaintext.first().ok_or(CHANGED)?;
     if found != HEAD_VERSION {

@@ -1,12 +1,13 @@
-//! The seeded simulation: the shipped machine, log, storage and Raft on simulated disks, devices, clocks and networks, in
-//! one thread and with a clock that jumps. Nothing here is a model of what is shipped.
+//! The seeded simulation: the shipped machine, log, storage and Raft on simulated disks, devices, clocks and networks,
+//! in one thread and with a clock that jumps. Nothing here is a model of what is shipped.
 //!
 //! What must hold is checked after each event: no user's password is evaluated more often than its budget has guesses;
 //! nothing that was acknowledged is forgotten; members that applied the same entries have the same machine; the fleet's
-//! time does not go back and is not past every honest clock; a member refuses an older copy of its disk; and a fleet whose
-//! misfortunes are over serves again soon.
+//! time does not go back and is not past every honest clock; a member refuses an older copy of its disk; and a fleet
+//! whose misfortunes are over serves again soon.
 //!
-//! `COUNTERMARK_SIM_SEED=<n> cargo nextest run -p countermark-vault-raft --no-capture -E 'test(one_seed)'` replays one seed and prints what happens.
+//! One seed is replayed, and what happens is printed, by
+//! `COUNTERMARK_SIM_SEED=<n> cargo nextest run -p countermark-vault-raft --no-capture -E 'test(one_seed)'`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "simulation"]
@@ -15,6 +16,7 @@ mod simulation {
     pub mod clock;
     pub mod cluster;
     pub mod device;
+    #[expect(dead_code, reason = "the storage's tests use the rest")]
     pub mod disk;
     pub mod nemesis;
     pub mod network;

@@ -16,10 +16,12 @@
 //! account_issuers = [{ issuer = "accounts.example", public_key = "8a88…5c" }]
 //! cool_off_seconds = 604800            # this and what follows may be left out
 //! write_deadline_ms = 5000
+//! heartbeat_ms = 150
 //! bundle_poll_interval_ms = 60000
 //! ```
 //!
-//! It is there as a whole or not at all: a member without it only reports itself and takes attestations.
+//! It is there as a whole or not at all: a member without it only reports itself and takes attestations. The trust file is
+//! read when the fleet is formed, and kept from then on: a later change of authority reaches the fleet in its bundles.
 
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
@@ -43,11 +45,14 @@ pub const ISSUER_BYTES_MAX: usize = 128;
 pub const COOL_OFF_SECONDS: std::ops::RangeInclusive<u64> = 1..=366 * 86_400;
 /// How long a write may take: 100 ms to 20 seconds, which is less than a request may.
 pub const WRITE_DEADLINE_MS: std::ops::RangeInclusive<u64> = 100..=20_000;
+/// How often a leader shows that it lives: 50 ms to 2 s. The same on every member.
+pub const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 50..=2_000;
 /// How often the log is asked for a bundle: 100 ms to an hour.
 pub const BUNDLE_POLL_INTERVAL_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 
 const COOL_OFF_SECONDS_DEFAULT: u64 = 7 * 86_400;
 const WRITE_DEADLINE_MS_DEFAULT: u64 = 5_000;
+const HEARTBEAT_MS_DEFAULT: u64 = 150;
 const BUNDLE_POLL_INTERVAL_MS_DEFAULT: u64 = 60_000;
 
 /// What a member needs to be part of a fleet.
@@ -75,6 +80,8 @@ pub struct FleetConfig {
     pub cool_off_seconds: u64,
     /// How long a write may take before it is given up.
     pub write_deadline: Duration,
+    /// How often a leader shows that it lives, and what elections follow from.
+    pub heartbeat: Duration,
     /// How often the log is asked for a newer bundle.
     pub bundle_poll_interval: Duration,
 }
@@ -200,6 +207,7 @@ pub(super) struct FleetText {
     pub(super) account_issuers: Option<Vec<IssuerText>>,
     pub(super) cool_off_seconds: Option<u64>,
     pub(super) write_deadline_ms: Option<u64>,
+    pub(super) heartbeat_ms: Option<u64>,
     pub(super) bundle_poll_interval_ms: Option<u64>,
 }
 
@@ -230,6 +238,7 @@ impl FleetText {
             account_issuers,
             cool_off_seconds,
             write_deadline_ms,
+            heartbeat_ms,
             bundle_poll_interval_ms,
         } = self;
         peer_listen.is_none()
@@ -237,7 +246,9 @@ impl FleetText {
             && log_url.is_none()
             && account_issuers.is_none()
             && [trust, data_folder, counter_file, sealing_key_file].iter().all(|path| path.is_none())
-            && [cool_off_seconds, write_deadline_ms, bundle_poll_interval_ms].iter().all(|number| number.is_none())
+            && [cool_off_seconds, write_deadline_ms, heartbeat_ms, bundle_poll_interval_ms]
+                .iter()
+                .all(|number| number.is_none())
     }
 
     /// Checks every rule that needs no file but the configuration.
@@ -270,6 +281,11 @@ impl FleetText {
                 "write_deadline_ms",
                 self.write_deadline_ms.unwrap_or(WRITE_DEADLINE_MS_DEFAULT),
                 WRITE_DEADLINE_MS,
+            )?),
+            heartbeat: Duration::from_millis(within(
+                "heartbeat_ms",
+                self.heartbeat_ms.unwrap_or(HEARTBEAT_MS_DEFAULT),
+                HEARTBEAT_MS,
             )?),
             bundle_poll_interval: Duration::from_millis(within(
                 "bundle_poll_interval_ms",

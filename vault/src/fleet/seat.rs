@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use countermark_bundle::identity::Namespace;
 
+use super::terms::FoundingTerms;
 use crate::peer::Roster;
 use crate::session_service::SessionService;
 
@@ -29,8 +30,8 @@ pub(crate) struct Serving<Fleet> {
     pub(crate) sessions: Arc<SessionService<Fleet>>,
     /// Who is let in.
     pub(crate) roster: Arc<Roster>,
-    /// The trust file that the fleet was formed under.
-    pub(crate) trust: Arc<[u8]>,
+    /// What the fleet must have been founded on.
+    pub(crate) terms: Arc<FoundingTerms>,
 }
 
 /// A member's seat in its fleet.

@@ -19,6 +19,7 @@ use thiserror::Error;
 use super::formation::{FormError, Formation, Seeker};
 use super::formation_file::{FormationFile, FormationFileError};
 use super::seat::Serving;
+use super::terms::FoundingTerms;
 use crate::account_token::TokenVerifier;
 use crate::clock::SystemClock;
 use crate::config::FleetConfig;
@@ -157,7 +158,7 @@ pub(crate) async fn take_part(place: &Place, joined: Joined) -> Result<Serving<R
     let settings = ReplicaSettings {
         own,
         members: members.iter().map(|member| (member.number, member.member_id.clone())).collect(),
-        timing: Timing::default(),
+        timing: Timing::of_heartbeat(place.config.heartbeat),
         clock: place.clock.clone(),
     };
     let roster = Arc::new(Roster::new(members));
@@ -169,16 +170,16 @@ pub(crate) async fn take_part(place: &Place, joined: Joined) -> Result<Serving<R
     );
     let OwnEnd { origin, fleet_id, .. } = &place.own;
     let tokens = TokenVerifier::new(origin, fleet_id, &place.config.account_issuers);
-    let trust: Arc<[u8]> = formation.trust.into();
+    let terms = Arc::new(FoundingTerms::new(formation.trust.into(), fleet_id.clone(), &place.config));
     let sessions = SessionService::new(
         place.own.clone(),
         tokens,
         place.clock.clone(),
         Arc::clone(&fleet),
         place.config.write_deadline,
-        Arc::clone(&trust),
+        Arc::clone(&terms),
     );
-    Ok(Serving { fleet, sessions: Arc::new(sessions), roster, trust })
+    Ok(Serving { fleet, sessions: Arc::new(sessions), roster, terms })
 }
 
 impl Place {
@@ -194,16 +195,13 @@ impl Place {
         self.config.peers.iter().map(|peer| (peer.member_id.clone(), peer.address.clone())).collect()
     }
 
-    /// 1. The counter is made, at 0: from here on the member has one. A crash leaves a counter at 0 and nothing else,
-    ///    which [`Place::check_new`] goes on from.
+    /// 1. The counter is opened: `init` made it, at 0. One that is missing is not made here, or whoever hides it would make
+    ///    this member a new one.
     /// 2. The formation is stored. From here on a counter must be there, or nothing is opened again.
     /// 3. The storage is made, which raises the counter to 1 before anybody is answered. A crash before that leaves an
     ///    empty database beside a counter at 0, which the next start goes on from.
     fn join(&self, formation: Formation) -> Result<Joined, FleetStartError> {
-        let counter = match self.open_counter() {
-            Err(FleetStartError::Counter { source: CounterFileError::Missing, .. }) => self.make_counter()?,
-            opened => opened?,
-        };
+        let counter = self.open_counter()?;
         self.formation_file.store(self.device.as_ref(), &formation)?;
         let storage = self.open_storage(counter)?;
         Ok(Joined { formation, storage })
@@ -223,11 +221,7 @@ impl Place {
 
     /// Refuses a member that took part before and has lost its formation.
     fn check_new(&self) -> Result<(), FleetStartError> {
-        let counted = match self.open_counter() {
-            Ok(mut counter) => counter.read()?,
-            Err(FleetStartError::Counter { source: CounterFileError::Missing, .. }) => 0,
-            Err(error) => return Err(error),
-        };
+        let counted = self.open_counter()?.read()?;
         let database = self.database();
         let is_there = database.try_exists().map_err(|source| FleetStartError::Io { path: database, source })?;
         if counted > 0 || is_there {
@@ -247,10 +241,6 @@ impl Place {
 
     fn open_counter(&self) -> Result<CounterFile, FleetStartError> {
         CounterFile::open(&self.config.counter_file).map_err(|source| self.counter_error(source))
-    }
-
-    fn make_counter(&self) -> Result<CounterFile, FleetStartError> {
-        CounterFile::create(&self.config.counter_file).map_err(|source| self.counter_error(source))
     }
 
     fn counter_error(&self, source: CounterFileError) -> FleetStartError {
@@ -289,4 +279,53 @@ fn read_trust(path: &Path) -> Result<Vec<u8>, FormError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(room).read_to_end(&mut bytes)).map_err(failed)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::testkit::public;
+
+    fn config(folder: &Path) -> FleetConfig {
+        let key = hex::encode(public(1).bytes());
+        let text = format!(
+            "listen = \"127.0.0.1:0\"\norigin = \"log.example/backup\"\nfleet_id = \"fleet-1\"\n\
+             member_id = \"member-1\"\nfailure_domain = \"site-1\"\nidentity_key_file = \"identity.key\"\n\
+             session_key_file = \"session.key\"\npassphrase_file = \"passphrase\"\n\
+             attestation_file = \"attestation.json\"\n\
+             vendor_keys = [{{ algorithm = \"ed25519\", public_key = \"{key}\" }}]\n\
+             peer_listen = \"127.0.0.1:0\"\npeers = [{{ member_id = \"member-1\", address = \"127.0.0.1:1\" }}]\n\
+             log_url = \"http://127.0.0.1:1\"\ntrust = \"trust.json\"\ndata_folder = \"data\"\n\
+             counter_file = \"device/counter\"\nsealing_key_file = \"sealing.key\"\n\
+             account_issuers = [{{ issuer = \"accounts.example\", public_key = \"{key}\" }}]\n"
+        );
+        Config::parse(&text, folder).unwrap().fleet.unwrap()
+    }
+
+    #[test]
+    fn a_counter_that_a_link_leads_into_the_data_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        assert!(check_apart(&config).is_ok(), "neither folder is there yet");
+        std::fs::create_dir_all(folder.path().join("data/inside")).unwrap();
+        assert!(check_apart(&config).is_ok());
+        symlink(folder.path().join("data/inside"), folder.path().join("device")).unwrap();
+        let refused = check_apart(&config);
+        assert!(matches!(refused, Err(FleetStartError::CounterInsideData { .. })), "{refused:?}");
+        std::fs::remove_file(folder.path().join("device")).unwrap();
+        std::fs::create_dir(folder.path().join("device")).unwrap();
+        assert!(check_apart(&config).is_ok());
+    }
+
+    #[test]
+    fn a_trust_file_is_read_at_each_try_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trust.json");
+        assert!(matches!(read_trust(&path), Err(FormError::TrustFile { .. })));
+        std::fs::write(&path, vec![b' '; TRUST_BYTES_MAX + 100]).unwrap();
+        assert_eq!(read_trust(&path).unwrap().len(), TRUST_BYTES_MAX + 1);
+    }
 }

@@ -9,7 +9,7 @@ use countermark_bundle::identity::{Digest, Name};
 use countermark_bundle::statement::ParsedStatement;
 use countermark_bundle::validation_bundle::ValidationBundle;
 use countermark_service::lifecycle::with_causes;
-use countermark_vault_core::machine::{Command, Founding, Machine, Refusal, Response};
+use countermark_vault_core::machine::{Command, Machine, Refusal, Response};
 use countermark_vault_core::opaque::server::new_setup;
 use countermark_vault_raft::Role;
 use tokio::sync::watch;
@@ -42,7 +42,6 @@ pub(crate) struct Steward<Log, Fleet> {
 /// What a steward goes by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StewardSettings {
-    pub(crate) cool_off_seconds: u64,
     pub(crate) write_deadline: Duration,
     pub(crate) poll_interval: Duration,
     /// How much later than the first member this one looks at the log.
@@ -67,7 +66,6 @@ impl Steward<crate::log_client::LogClient, countermark_vault_raft::Replica> {
         let own = names.iter().position(|name| **name == place.own.member_id).unwrap_or_default();
         let (own, all) = (u32::try_from(own).unwrap_or_default(), u32::try_from(names.len()).unwrap_or(1).max(1));
         let settings = StewardSettings {
-            cool_off_seconds: place.config.cool_off_seconds,
             write_deadline: place.config.write_deadline,
             poll_interval: interval,
             poll_offset: interval.saturating_mul(own) / all,
@@ -83,6 +81,9 @@ impl Steward<crate::log_client::LogClient, countermark_vault_raft::Replica> {
     }
 }
 
+/// How long one look at the log may take.
+const RENEWAL_MAX: Duration = Duration::from_secs(20);
+
 impl<Log: BundleSource, Fleet: Replicated> Steward<Log, Fleet> {
     /// Works until `stop` says so.
     pub(super) async fn run(mut self, stop: watch::Receiver<bool>) {
@@ -96,7 +97,8 @@ impl<Log: BundleSource, Fleet: Replicated> Steward<Log, Fleet> {
         loop {
             self.found().await;
             self.restate();
-            self.renew().await;
+            // A log that answers slowly must not keep anybody in who is not stated any more.
+            let _ = tokio::time::timeout(RENEWAL_MAX, self.renew()).await;
             let is_stapled = self.serving.fleet.read(|machine| machine.stapled().is_some());
             let interval = if is_stapled { LOOK_INTERVAL } else { LOOK_INTERVAL_EARLY };
             sleep_until(Instant::now() + interval.min(self.settings.poll_interval)).await;
@@ -113,12 +115,7 @@ impl<Log: BundleSource, Fleet: Replicated> Steward<Log, Fleet> {
             self.note_founding("device", "fault: the device drew no decoy setup");
             return;
         };
-        let founding = Founding {
-            trust: self.serving.trust.to_vec(),
-            fleet_id: self.fleet_id.clone(),
-            decoy_setup,
-            cool_off_seconds: self.settings.cool_off_seconds,
-        };
+        let founding = self.serving.terms.found(decoy_setup);
         match self.serving.fleet.commit(Command::Found(founding), self.deadline()).await {
             Ok(Response::Refused(Refusal::FoundedAlready)) => {}
             Ok(Response::Refused(_)) => self.note_founding("refused", "the fleet refused to be founded"),
@@ -151,12 +148,16 @@ impl<Log: BundleSource, Fleet: Replicated> Steward<Log, Fleet> {
     /// Looks at the log if it is time, and proposes what is worth it. A failure is said when it begins and when it ends.
     pub(crate) async fn renew(&mut self) {
         let now = Instant::now();
-        let trust = Arc::clone(&self.serving.trust);
-        let Some(is_ours) = self.serving.fleet.read(|machine| machine.founding().map(|it| it.trust == *trust)) else {
+        let terms = Arc::clone(&self.serving.terms);
+        let Some(is_ours) = self.serving.fleet.read(|machine| machine.founding().map(|it| terms.are_those_of(it)))
+        else {
             return;
         };
         if !is_ours {
-            self.note_founding("trust", "the fleet was founded under another trust file: this member serves nobody");
+            self.note_founding(
+                "terms",
+                "the fleet was founded on another trust file, cool-off or issuers: this member serves nobody",
+            );
             return;
         }
         let next = self.noted.next_poll.unwrap_or_else(|| self.first_poll(now));
@@ -166,7 +167,7 @@ impl<Log: BundleSource, Fleet: Replicated> Steward<Log, Fleet> {
         }
         self.noted.next_poll = Some(now + self.poll_interval());
         let deadline = self.settings.write_deadline;
-        let renewed = staple::renew(&self.log, &*self.serving.fleet, &trust, self.clock.now(), deadline).await;
+        let renewed = staple::renew(&self.log, &*self.serving.fleet, &terms.trust, self.clock.now(), deadline).await;
         let state = match &renewed {
             Ok(_) => None,
             Err(error) => Some(error.state()),

@@ -1,4 +1,4 @@
-use countermark_vault_core::machine::{Operation, Refusal};
+use countermark_vault_core::machine::{AccountIssuer as AccountIssuerKey, Operation, Refusal};
 use countermark_vault_core::noise::{FRAME_BYTES, OPENED_BYTES};
 use countermark_vault_core::session::client::steps::{
     Enrolment, Guess, Recovered, Verdict, authenticated, confirmed, guess_failed,
@@ -10,7 +10,7 @@ use tokio::time::advance;
 use super::*;
 use crate::config::AccountIssuer;
 use crate::session_table::IDLE_MAX;
-use crate::testkit::{Commits, ISSUER, LocalFleet, TestClock, TestWorld, User, public};
+use crate::testkit::{Commits, ISSUER, LocalFleet, TestClock, TestWorld, User, name, public, terms};
 
 struct Setup {
     world: TestWorld,
@@ -31,8 +31,8 @@ impl Setup {
         let issuer = AccountIssuer { issuer: "accounts.example".to_owned(), key: public(ISSUER) };
         let tokens = TokenVerifier::new(&own.origin, &own.fleet_id, &[issuer]);
         let deadline = Duration::from_secs(5);
-        let trust = world.trust().into();
-        let service = SessionService::new(own, tokens, Arc::new(clock.clone()), Arc::clone(&fleet), deadline, trust);
+        let terms = Arc::new(terms(&world.trust()));
+        let service = SessionService::new(own, tokens, Arc::new(clock.clone()), Arc::clone(&fleet), deadline, terms);
         Self { world, clock, fleet, service: Arc::new(service) }
     }
 
@@ -159,13 +159,22 @@ async fn a_member_that_adopted_nothing_or_another_statement_opens_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fleet_founded_under_another_trust_file_serves_nobody() {
-    let (world, clock) = (TestWorld::of(3), TestClock::new());
-    let fleet = Arc::new(LocalFleet::serving(&clock, &world));
-    let mut setup = Setup::with(world, clock, fleet);
-    Arc::get_mut(&mut setup.service).unwrap().trust = Arc::from(*b"another");
-    let (opening, _) = User::open("user-1", &setup.world.members[0], setup.adopted(), setup.clock.unix());
-    assert_eq!(setup.service.open(&opening), Err(OpenRefusal::NotServing));
+async fn a_fleet_founded_on_other_terms_than_the_members_own_serves_nobody() {
+    // What a host could write into its own member's files.
+    let changes: [fn(&mut FoundingTerms); 4] = [
+        |terms| terms.trust = Arc::from(*b"another"),
+        |terms| terms.cool_off_seconds = 1,
+        |terms| terms.fleet_id = name("fleet-2"),
+        |terms| terms.account_issuers.push(AccountIssuerKey { issuer: "accounts.example".into(), public_key: [7; 32] }),
+    ];
+    for change in changes {
+        let (world, clock) = (TestWorld::of(3), TestClock::new());
+        let fleet = Arc::new(LocalFleet::serving(&clock, &world));
+        let mut setup = Setup::with(world, clock, fleet);
+        change(Arc::make_mut(&mut Arc::get_mut(&mut setup.service).unwrap().terms));
+        let (opening, _) = User::open("user-1", &setup.world.members[0], setup.adopted(), setup.clock.unix());
+        assert_eq!(setup.service.open(&opening), Err(OpenRefusal::NotServing));
+    }
 }
 
 #[tokio::test(start_paused = true)]

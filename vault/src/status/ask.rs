@@ -76,9 +76,8 @@ impl fmt::Display for MemberStatus {
         lines.extend(self.waits_for.clone().map(|reason| ("waits for", reason)));
         if let Some(replica) = &self.replica {
             let leader = replica.leader.as_deref().unwrap_or("nobody");
-            let applied = replica.last_applied.map_or("nothing".to_owned(), |index| format!("entry {index}"));
             lines.push(("role", format!("{} in term {}, leader {leader}", replica.role, replica.term)));
-            lines.push(("applied", format!("{applied}, {} behind", replica.commit_lag)));
+            lines.push(("lags", if replica.lags { "yes" } else { "no" }.to_owned()));
             for member in &replica.members {
                 let stated = if member.stated { "" } else { ", not stated any more" };
                 lines.push(("peer", format!("{} ({}){stated}", member.member_id, member.number)));
@@ -116,8 +115,7 @@ mod tests {
                 role: "leader".to_owned(),
                 term: 2,
                 leader: Some("member-1".to_owned()),
-                last_applied: Some(7),
-                commit_lag: 0,
+                lags: false,
                 members: vec![MemberDocument {
                     member_id: "member-2\u{1b}[2J".to_owned(),
                     number: "00".to_owned(),
@@ -141,7 +139,7 @@ member    member-1 of fleet-1, log.example/backup
 phase     serving
 attested  yes
 role      leader in term 2, leader member-1
-applied   entry 7, 0 behind
+lags      no
 peer      member-2[2J (00), not stated any more
 stapled   epoch 1, tree of 3, ab
 fresh     from 2026-11-21T00:00:00Z until 2026-11-21T12:00:00Z";

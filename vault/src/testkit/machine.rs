@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use countermark_bundle::identity::Timestamp;
 use countermark_bundle::testing::NOW;
-use countermark_vault_core::machine::{Adoption, Batch, Command, Founding, Machine, ReplicatedTime, Response};
+use countermark_vault_core::machine::{Adoption, Batch, Command, Machine, ReplicatedTime, Response};
 use countermark_vault_core::opaque::server::new_setup;
 use countermark_vault_raft::{CommitError, MemberNumber, ReplicaStatus, Role};
 use tokio::time::Instant;
 
 use super::{TestWorld, name};
 use crate::device::OsRandomness;
+use crate::fleet::FoundingTerms;
 use crate::ports::{Replicated, WallClock};
 
 /// A clock that is moved by hand.
@@ -57,6 +58,11 @@ pub(crate) struct LocalFleet {
     committed: Mutex<Vec<Command>>,
 }
 
+/// The terms of every fleet of the tests, under this trust file.
+pub(crate) fn terms(trust: &[u8]) -> FoundingTerms {
+    FoundingTerms { trust: trust.into(), fleet_id: name("fleet-1"), account_issuers: vec![], cool_off_seconds: 3600 }
+}
+
 impl LocalFleet {
     pub(crate) fn new(clock: &TestClock) -> Self {
         Self {
@@ -79,8 +85,7 @@ impl LocalFleet {
 
     pub(crate) fn found(&self, trust: &[u8]) {
         let decoy_setup = new_setup(&mut OsRandomness).unwrap();
-        let founding =
-            Founding { trust: trust.to_vec(), fleet_id: name("fleet-1"), decoy_setup, cool_off_seconds: 3600 };
+        let founding = terms(trust).found(decoy_setup);
         assert_eq!(self.obey(Command::Found(founding)), Response::Done);
     }
 

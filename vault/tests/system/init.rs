@@ -115,3 +115,61 @@ fn what_cannot_be_written_or_looked_at_is_a_fault() {
         assert!(expected(&error), "{instead}: {error:?}");
     }
 }
+
+/// Lets the member of this home be part of a fleet.
+fn add_fleet(home: &Home) {
+    let key = KeyFile::public(&home.path("vendor.key")).unwrap().public_key;
+    let before = fs::read_to_string(home.path("member.toml")).unwrap();
+    let text = format!(
+        "{before}peer_listen = \"127.0.0.1:0\"\npeers = [{{ member_id = \"member-1\", address = \"127.0.0.1:1\" }}]\n\
+         log_url = \"http://127.0.0.1:1\"\ntrust = \"trust.json\"\ndata_folder = \"data\"\n\
+         counter_file = \"counter\"\nsealing_key_file = \"sealing.key\"\n\
+         account_issuers = [{{ issuer = \"accounts.example\", public_key = \"{key}\" }}]\n"
+    );
+    fs::write(home.path("member.toml"), text).unwrap();
+}
+
+#[test]
+fn a_member_of_a_fleet_has_a_sealing_key_and_a_counter_and_no_data_yet() {
+    let home = Home::new();
+    add_fleet(&home);
+    init(&home.config(), Existing::Refuse).unwrap();
+    assert_eq!(KeyFile::public(&home.path("sealing.key")).unwrap().role, Role::VaultSealing);
+    assert!(home.path("counter").exists() && !home.path("data").exists());
+    let error = init(&home.config(), Existing::Refuse).unwrap_err();
+    assert!(matches!(error, InitError::KeyExists { .. }), "{error:?}");
+}
+
+#[test]
+fn a_member_that_was_attested_can_still_become_part_of_a_fleet() {
+    let home = Home::new();
+    let keys = init(&home.config(), Existing::Refuse).unwrap();
+    fs::write(home.path("attestation.json"), "anything").unwrap();
+    add_fleet(&home);
+    assert_eq!(init(&home.config(), Existing::Keep).unwrap(), keys);
+    assert!(home.path("sealing.key").exists());
+}
+
+#[test]
+fn a_member_that_was_attested_gets_no_new_counter() {
+    let home = Home::new();
+    add_fleet(&home);
+    init(&home.config(), Existing::Refuse).unwrap();
+    fs::write(home.path("attestation.json"), "anything").unwrap();
+    fs::remove_file(home.path("counter")).unwrap();
+    let error = init(&home.config(), Existing::Keep).unwrap_err();
+    assert!(matches!(error, InitError::CounterLost { .. }), "{error:?}");
+    assert!(!home.path("counter").exists());
+}
+
+#[test]
+fn a_member_that_took_part_gets_no_new_sealing_key() {
+    let home = Home::new();
+    add_fleet(&home);
+    init(&home.config(), Existing::Refuse).unwrap();
+    fs::write(home.path("counter"), "anything").unwrap();
+    fs::remove_file(home.path("sealing.key")).unwrap();
+    let error = init(&home.config(), Existing::Keep).unwrap_err();
+    let InitError::KeysLost { key, trace } = error else { panic!("{error:?}") };
+    assert_eq!((key, trace), (home.path("sealing.key"), home.path("counter")));
+}

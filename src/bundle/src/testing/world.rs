@@ -13,9 +13,9 @@ use crate::link::ConsistencyLink;
 use crate::namespace_state::NamespaceState;
 use crate::statement::*;
 use crate::testing::{TestSigner, ed25519_signer, p384_signer, x25519_public};
+use crate::to_sign;
 use crate::trust::{Limits, TRUST_TYPE, TrustFile, TrustFloor};
 use crate::validation_bundle::{Record, ValidationBundle};
-use crate::to_sign;
 use countermark_tlog::checkpoint::{Checkpoint, Origin};
 use countermark_tlog::cosignature::{Cosignature, cosignature_message};
 use countermark_tlog::edge::RightEdge;
@@ -339,12 +339,7 @@ impl World {
     }
 
     /// A change to `keys`, signed by both administrations in force.
-    pub fn authority_change(
-        &self,
-        serial: u64,
-        keys: AuthorityKeys,
-        successors: Vec<Digest>,
-    ) -> AuthorityChange {
+    pub fn authority_change(&self, serial: u64, keys: AuthorityKeys, successors: Vec<Digest>) -> AuthorityChange {
         let mut change = AuthorityChange {
             kind: AUTHORITY_CHANGE_TYPE.to_string(),
             origin: origin(),

@@ -46,7 +46,8 @@ impl<'a> Phone<'a> {
         if !trust.exists() {
             documents::write(&trust, &documents::read(&layout.client().join("trust.json"))?)?;
         }
-        let [key, passphrase, token] = ["account-proof.key", "passphrase", "account.jwt"].map(|name| text(folder, name));
+        let [key, passphrase, token] =
+            ["account-proof.key", "passphrase", "account.jwt"].map(|name| text(folder, name));
         let key = program
             .verb(&[
                 "keys",
@@ -75,7 +76,8 @@ impl<'a> Phone<'a> {
         ];
         let arguments = arguments.iter().flat_map(|(flag, value)| [*flag, *value]);
         program.text(&["token", "account"].into_iter().chain(arguments).collect::<Vec<_>>()).await?;
-        let belief = vec!["--trust".to_string(), text(folder, "trust.json"), "--floor".into(), text(folder, "floor.json")];
+        let belief =
+            vec!["--trust".to_string(), text(folder, "trust.json"), "--floor".into(), text(folder, "floor.json")];
         Ok(Self { program, layout, folder: folder.to_path_buf(), belief })
     }
 
@@ -112,7 +114,13 @@ impl<'a> Phone<'a> {
     }
 
     /// What a verb that has to fail says, and its exit code.
-    async fn fails(&self, verb: &str, password: &str, members: &[usize], more: &[&str]) -> anyhow::Result<(u8, String)> {
+    async fn fails(
+        &self,
+        verb: &str,
+        password: &str,
+        members: &[usize],
+        more: &[&str],
+    ) -> anyhow::Result<(u8, String)> {
         let outcome = self.program.refused(&self.arguments(verb, password, members, more)?).await;
         self.forget()?;
         outcome
@@ -157,7 +165,12 @@ async fn stapled(program: &Program, layout: &Layout, number: usize, begun: Insta
 }
 
 /// The first phone makes its backup key, registers it and encrypts a file with it.
-pub async fn register(program: &Program, layout: &Layout, folder: &mut Folder, report: &mut Report) -> anyhow::Result<()> {
+pub async fn register(
+    program: &Program,
+    layout: &Layout,
+    folder: &mut Folder,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     if folder.journal().registered {
         report.note("the backup key of this folder's user is registered already");
         return Ok(());
@@ -276,7 +289,10 @@ pub async fn drill(
     // Until it misses the others' clocks, the last one takes commands that it cannot commit, and says so: "not known".
     tokio::time::sleep(Duration::from_millis(NOTICE_MILLISECONDS)).await;
     let (code, said) = phone.fails("recover", PASSWORD, &others[1..], &[]).await?;
-    ensure!(said.contains("no majority"), Failure::new(ExitClass::OurFault, format!("not the answer expected: {said}")));
+    ensure!(
+        said.contains("no majority"),
+        Failure::new(ExitClass::OurFault, format!("not the answer expected: {said}"))
+    );
     let what = format!("member-{} is killed too", others[0]);
     report.step(&what, &format!("exit code {code}: {}", first_line(&said)), begun);
 

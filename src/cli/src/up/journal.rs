@@ -169,13 +169,9 @@ fn choose(port_base: Option<u16>, default_base: u16) -> anyhow::Result<Ports> {
         }
     };
     match ports.as_slice() {
-        &[log, w1, w2, w3, w4, countersigner, m1, m2, m3, p1, p2, p3] => Ok(Ports {
-            log,
-            witnesses: [w1, w2, w3, w4],
-            countersigner,
-            members: [m1, m2, m3],
-            peers: [p1, p2, p3],
-        }),
+        &[log, w1, w2, w3, w4, countersigner, m1, m2, m3, p1, p2, p3] => {
+            Ok(Ports { log, witnesses: [w1, w2, w3, w4], countersigner, members: [m1, m2, m3], peers: [p1, p2, p3] })
+        }
         _ => unreachable!("as many ports were chosen"),
     }
 }

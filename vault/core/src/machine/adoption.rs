@@ -16,7 +16,7 @@ use countermark_tlog::proof::verify_consistency;
 use countermark_tlog::size::TreeSize;
 use serde::{Deserialize, Serialize};
 
-use super::command::{Adoption, Founding, LINKS_MAX, Refusal, SETUP_BYTES, StapledHead};
+use super::command::{ACCOUNT_ISSUERS_MAX, Adoption, Founding, LINKS_MAX, Refusal, SETUP_BYTES, StapledHead};
 use super::time::ReplicatedTime;
 
 /// The adopted bundle and what the machine takes from it.
@@ -93,7 +93,10 @@ impl Adopted {
 
 /// Refuses a founding that the fleet could never serve with.
 pub(super) fn check_founding(founding: &Founding) -> Result<(), Refusal> {
-    if TrustFile::parse(&founding.trust).is_err() || founding.decoy_setup.expose().len() != SETUP_BYTES {
+    let is_whole = founding.decoy_setup.expose().len() == SETUP_BYTES
+        && founding.account_issuers.len() <= ACCOUNT_ISSUERS_MAX
+        && founding.account_issuers.is_sorted();
+    if TrustFile::parse(&founding.trust).is_err() || !is_whole {
         return Err(Refusal::MalformedFounding);
     }
     Ok(())
@@ -134,7 +137,7 @@ pub(super) fn verify(
         root: checkpoint.root.0.0,
         head_time: verified.head_time(),
         stale_at: verified.stale_at(),
-        heads: heads_after(before, checkpoint, links)?,
+        heads: heads_after(before, checkpoint, &links)?,
         status: fleet.status,
         guess_limit: u32::try_from(fleet.guess_limit).map_err(|_| Refusal::OtherFleet)?,
     })
@@ -171,7 +174,7 @@ fn read_links(links: &[Vec<u8>]) -> Result<Vec<(ConsistencyLink, &[u8])>, Refusa
 fn heads_after(
     before: Option<&Adopted>,
     to: &Checkpoint,
-    links: Vec<(ConsistencyLink, &[u8])>,
+    links: &[(ConsistencyLink, &[u8])],
 ) -> Result<Vec<StapledHead>, Refusal> {
     let Some(before) = before else { return Ok(Vec::new()) };
     let mut heads = before.heads.clone();

@@ -1,6 +1,7 @@
 //! What members ask the machine to do, and what it answers. Everything that the outcome depends on stands inside:
 //! time and randomness too.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use countermark_bundle::identity::Name;
@@ -17,6 +18,8 @@ pub const BATCH_COMMANDS_MAX: usize = 512;
 pub const WRAPS_MAX: usize = 4;
 /// The most bytes of a wrap's ciphertext.
 pub const WRAP_CIPHERTEXT_BYTES_MAX: usize = 128;
+/// The most keys of token issuers of a fleet.
+pub const ACCOUNT_ISSUERS_MAX: usize = 8;
 /// The bytes of an OPAQUE setup: OPRF seed (64), key pair (32), the decoy's public key (32).
 pub const SETUP_BYTES: usize = 128;
 /// The bytes of an OPAQUE registration upload (RFC 9807 §5.1, ristretto255-SHA512): client key, masking key, envelope.
@@ -60,8 +63,20 @@ pub struct Founding {
     pub fleet_id: Name,
     /// The OPAQUE setup under which passwords of accounts without a record are evaluated: [`SETUP_BYTES`] bytes.
     pub decoy_setup: Secret,
+    /// Whose account tokens count on every member, sorted; at most [`ACCOUNT_ISSUERS_MAX`]. The machine does not look at
+    /// tokens: a member that is configured with others than its fleet serves nobody.
+    pub account_issuers: Vec<AccountIssuer>,
     /// How long trust in a new record, a deletion without a login and a new start after exhaustion have to wait.
     pub cool_off_seconds: u64,
+}
+
+/// A key under which account tokens count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AccountIssuer {
+    /// The issuer, as it stands in a token's `iss`.
+    pub issuer: String,
+    /// Its Ed25519 key.
+    pub public_key: [u8; 32],
 }
 
 /// A bundle and the proofs that lead to its head.

@@ -27,7 +27,13 @@ pub(super) fn setup() -> Secret {
 }
 
 pub(super) fn founding(world: &World) -> Founding {
-    Founding { trust: world.trust.write(), fleet_id: name("fleet-1"), decoy_setup: setup(), cool_off_seconds: COOL_OFF }
+    Founding {
+        trust: world.trust.write(),
+        fleet_id: name("fleet-1"),
+        decoy_setup: setup(),
+        account_issuers: vec![],
+        cool_off_seconds: COOL_OFF,
+    }
 }
 
 /// A record that tells itself apart by one byte.

@@ -68,6 +68,7 @@ impl Fleet {
             trust: world.trust.write(),
             fleet_id: name("fleet-1"),
             decoy_setup: new_setup(&mut Seeded(1000)).unwrap(),
+            account_issuers: vec![],
             cool_off_seconds: COOL_OFF,
         };
         assert_eq!(fleet.commit(Command::Found(founding)), Response::Done);

@@ -12,7 +12,7 @@ use super::job::{Origin, Outcome};
 use crate::peers::message::{AnswerContent, ForwardOutcome, PeerAnswer, PeerRequest, decode, encode};
 
 /// The most that a member waits for the sake of another one.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 impl Replica {
     /// Answers a peer's call: the other end of [`crate::Peers::call`]. Only members of this fleet may get here.
@@ -64,3 +64,6 @@ impl Replica {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,16 +65,18 @@ impl Proposer {
 
     /// Waits for jobs and takes those that are there, up to a full batch. An empty group is a tick.
     async fn next_group(&mut self) -> Option<Vec<Job>> {
-        let first = match self.carried.take() {
-            Some(job) => job,
-            None => tokio::select! {
+        let carried = self.carried.take();
+        let first = if let Some(job) = carried {
+            job
+        } else {
+            tokio::select! {
                 biased;
                 job = self.jobs.recv() => job?,
                 () = sleep_until(self.next_tick) => {
                     self.next_tick = Instant::now() + self.core.timing.tick;
                     return Some(Vec::new());
                 }
-            },
+            }
         };
         let mut commands = first.commands.len();
         let mut group = vec![first];

@@ -106,8 +106,8 @@ impl Replica {
 
 /// Begins the log if it is empty; otherwise compares its members.
 async fn begin(raft: &Raft, members: &BTreeMap<MemberNumber, Name>) -> Result<(), StartError> {
-    let nodes: BTreeMap<MemberNumber, EmptyNode> = members.keys().map(|member| (*member, EmptyNode {})).collect();
-    match raft.initialize(nodes).await {
+    let found: BTreeSet<MemberNumber> = members.keys().copied().collect();
+    match raft.initialize(found.clone()).await {
         // "Not allowed" is a log that was begun already, by this member before or by another one just now.
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_) | InitializeError::NotInMembers(_))) => {}
         Err(RaftError::Fatal(fatal)) => return Err(StartError::Stopped(fatal)),
@@ -116,7 +116,6 @@ async fn begin(raft: &Raft, members: &BTreeMap<MemberNumber, Name>) -> Result<()
         state.membership_state.effective().membership().voter_ids().collect::<BTreeSet<_>>()
     };
     let expected = raft.with_raft_state(voters).await.map_err(StartError::Stopped)?;
-    let found: BTreeSet<MemberNumber> = members.keys().copied().collect();
     // A vote may have come before the first entry: then the log is empty, and its members come with the first entry.
     if expected.is_empty() || expected == found { Ok(()) } else { Err(StartError::OtherMembers { expected, found }) }
 }

@@ -112,10 +112,9 @@ impl LogIndex {
 
 const CHANGED: StorageFault = StorageFault::Changed(StoragePart::Log);
 
-fn open_row(sealer: &Sealer, index: u64, sealed: &[u8], before: &Link) -> Result<(Entry, Link), StorageFault> {
-    let plaintext = sealer
-        .unseal(Place::Log { index }, sealed)
-        .map_err(|error| StorageFault::unsealing(error, StoragePart::Log))?;
+fn open_row(sealer: &Sealer, index: u64, row: &[u8], before: &Link) -> Result<(Entry, Link), StorageFault> {
+    let plaintext =
+        sealer.unseal(Place::Log { index }, row).map_err(|error| StorageFault::unsealing(error, StoragePart::Log))?;
     let entry: Entry = postcard::from_bytes(&plaintext).map_err(|_| CHANGED)?;
     if entry.log_id.index == index { Ok((entry, next_link(before, &plaintext))) } else { Err(CHANGED) }
 }

@@ -62,7 +62,8 @@ impl Head {
     }
 }
 
-/// The chain before an entry whose predecessors this member never had: after a snapshot that reaches further than the log.
+/// The chain before an entry whose predecessors this member never had: after a snapshot that reaches further than the
+/// log.
 pub(super) fn first_link(purged: Option<&LogId>) -> Link {
     let mut hash = Sha256::new();
     hash.update(b"countermark/vault-log-chain-start/v1\n");

@@ -20,8 +20,8 @@ pub(super) fn write(
     let mut table = transaction.open_table(SNAPSHOT)?;
     table.retain(|_, _| false)?;
     for (part, content) in (0..).zip(bytes.chunks(SNAPSHOT_ROW_BYTES)) {
-        let sealed = sealer.seal(Place::Snapshot { generation, part }, content)?;
-        table.insert(part, sealed.as_slice())?;
+        let row = sealer.seal(Place::Snapshot { generation, part }, content)?;
+        table.insert(part, row.as_slice())?;
     }
     let length = u64::try_from(bytes.len()).map_err(|_| StorageFault::Exhausted)?;
     Ok(SnapshotHead { meta: meta.clone(), generation, bytes: length, digest: Sha256::digest(bytes).into() })
@@ -40,12 +40,12 @@ pub(super) fn read(
     // Reserved at once, so that no copy of the secrets stays behind when the buffer grows.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(head.bytes).map_err(|_| CHANGED)?));
     for (expected, row) in (0..).zip(table.iter()?) {
-        let (part, sealed) = row?;
+        let (part, row) = row?;
         if part.value() != expected {
             return Err(CHANGED);
         }
         let content = sealer
-            .unseal(Place::Snapshot { generation: head.generation, part: expected }, sealed.value())
+            .unseal(Place::Snapshot { generation: head.generation, part: expected }, row.value())
             .map_err(|error| StorageFault::unsealing(error, StoragePart::Snapshot))?;
         bytes.extend_from_slice(&content);
     }

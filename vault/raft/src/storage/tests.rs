@@ -36,7 +36,7 @@ impl Rig {
 
 fn fill(storage: &Storage) {
     storage.save_vote(Vote::new(1, member())).unwrap();
-    storage.append((0..=5).map(|index| entry(1, index)).collect()).unwrap();
+    storage.append(&(0..=5).map(|index| entry(1, index)).collect::<Vec<_>>()).unwrap();
     storage.save_snapshot(&meta(1), &snapshot_bytes(1)).unwrap();
     storage.purge(log_id(1, 1)).unwrap();
 }
@@ -67,6 +67,8 @@ fn snapshot_bytes(index: u64) -> Vec<u8> {
     vec![u8::try_from(index).unwrap(); super::rows::SNAPSHOT_ROW_BYTES + 1]
 }
 
+type Step = fn(&Storage) -> Result<(), StorageFault>;
+
 /// Everything that a storage shows.
 #[derive(Debug, PartialEq)]
 struct Shown {
@@ -90,19 +92,18 @@ fn what_was_stored_is_there_after_a_restart() {
     assert_eq!(shown, Shown { vote: None, bounds: (None, None), log: vec![], snapshot: None });
     let mut generation = 1;
     let mut storage = storage;
-    type Step = fn(&Storage) -> Result<(), StorageFault>;
     let steps: [Step; 10] = [
         |storage| storage.save_vote(Vote::new(1, member())),
-        |storage| storage.append((0..=9).map(|index| entry(1, index)).collect()),
+        |storage| storage.append(&(0..=9).map(|index| entry(1, index)).collect::<Vec<_>>()),
         |storage| storage.truncate(7),
-        |storage| storage.append(vec![entry(2, 7), entry(2, 8)]),
+        |storage| storage.append(&[entry(2, 7), entry(2, 8)]),
         |storage| storage.save_snapshot(&meta(4), &snapshot_bytes(4)),
         |storage| storage.purge(log_id(1, 3)),
         |storage| storage.truncate(4),
-        |storage| storage.append(vec![entry(3, 4)]),
+        |storage| storage.append(&[entry(3, 4)]),
         // Another member's snapshot, which reaches further than the log.
         |storage| storage.purge(log_id(3, 20)),
-        |storage| storage.append(vec![entry(3, 21)]),
+        |storage| storage.append(&[entry(3, 21)]),
     ];
     for step in steps {
         step(&storage).unwrap();
@@ -124,7 +125,7 @@ fn a_whole_log_can_be_truncated() {
     let rig = Rig::filled();
     let storage = rig.open().unwrap();
     storage.truncate(2).unwrap();
-    storage.append(vec![entry(2, 2)]).unwrap();
+    storage.append(&[entry(2, 2)]).unwrap();
     drop(storage);
     let storage = rig.open().unwrap();
     assert_eq!(storage.log_bounds().unwrap(), (Some(log_id(1, 1)), Some(log_id(2, 2))));
@@ -140,7 +141,7 @@ fn what_is_noted_as_committed_becomes_durable_with_the_next_write() {
     let storage = rig.open().unwrap();
     assert_eq!(storage.committed().unwrap(), None, "it costs no sync of its own");
     storage.note_committed(Some(log_id(1, 3))).unwrap();
-    storage.append(vec![entry(1, 6)]).unwrap();
+    storage.append(&[entry(1, 6)]).unwrap();
     drop(storage);
     assert_eq!(rig.open().unwrap().committed().unwrap(), Some(log_id(1, 3)));
 }

@@ -116,6 +116,7 @@ pub fn beginning() -> [Command; 2] {
                 trust: world.trust.write(),
                 fleet_id: name("fleet-1"),
                 decoy_setup: Secret::new(vec![0; SETUP_BYTES]),
+                account_issuers: vec![],
                 cool_off_seconds: 86_400,
             };
             let last = u64::try_from(world.entries.len()).unwrap();

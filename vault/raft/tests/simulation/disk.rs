@@ -1,5 +1,5 @@
-//! A disk in memory that a crash can take from: what was not synced is lost or kept in parts. It can be made to fail, and
-//! an older copy of it can be put back.
+//! A disk in memory that a crash can take from: what was not synced is lost or kept in parts. It can be made to fail,
+//! and an older copy of it can be put back.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -132,7 +132,8 @@ impl Peers for Port {
                 return Err(PeerUnreachable::NoAnswer);
             }
         }
-        // An answer of a member that crashed meanwhile was on its way; one to a crashed member is dropped with the call.
+        // An answer of a member that crashed meanwhile was on its way; one to a crashed member is dropped with the
+        // call.
         Ok(answer)
     }
 }

@@ -17,7 +17,7 @@ use super::random::Random;
 use super::trace::Trace;
 
 /// How long things go wrong.
-const MISFORTUNE: Duration = Duration::from_secs(7);
+const MISFORTUNE: Duration = Duration::from_secs(6);
 /// How soon a healed fleet serves: an election or two, and the deadlines of what was on its way.
 const RECOVERY: Duration = Duration::from_secs(10);
 /// How often the observer looks.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::testing::name;
-use countermark_vault_core::machine::{AttemptId, Command, Operation, Response};
+use countermark_vault_core::machine::{AttemptId, Command, Machine, Operation, Response};
 use countermark_vault_raft::{CommitError, MemberNumber, Replica, ReplicaSettings, Role, StartError, Storage, Timing};
 use tokio::time::{Instant, sleep};
 
@@ -91,7 +91,7 @@ async fn every_member_commits_and_every_member_obeys() {
         assert!(matches!(answer, Ok(Response::Charged { attempts_left, .. }) if attempts_left == left), "{answer:?}");
     }
     sleep(SECOND).await;
-    let digests: BTreeSet<_> = (0..3).map(|place| scene.replica(place).read(|machine| machine.digest())).collect();
+    let digests: BTreeSet<_> = (0..3).map(|place| scene.replica(place).read(Machine::digest)).collect();
     assert_eq!(digests.len(), 1);
     let (leader, status) = (scene.leader().await, scene.replica(0).status());
     assert_eq!((status.leader, status.commit_lag, status.members.len()), (Some(scene.number(leader)), 0, 3));
@@ -198,9 +198,9 @@ async fn what_is_due_is_done_without_anybody_asking() {
     let answer = scene.replica(0).commit(charge, within(SECOND)).await;
     assert!(matches!(answer, Ok(Response::Charged { .. })));
     let replica = scene.replica(0);
-    assert!(replica.read(|machine| machine.next_due()).is_some());
+    assert!(replica.read(Machine::next_due).is_some());
     sleep(SECOND * 130).await;
-    assert_eq!(replica.read(|machine| machine.next_due()), None, "the attempt is still waited for");
+    assert_eq!(replica.read(Machine::next_due), None, "the attempt is still waited for");
     let applied = replica.status().last_applied;
     sleep(SECOND * 130).await;
     assert_eq!(replica.status().last_applied, applied, "a fleet with nothing to do does nothing");

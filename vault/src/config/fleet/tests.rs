@@ -148,9 +148,10 @@ fn issuers_have_names_and_one_key_each_in_one_spelling() {
 #[test]
 fn numbers_have_ranges() {
     type Set = fn(&mut FleetText, u64);
-    let cases: [(&str, Set, std::ops::RangeInclusive<u64>); 3] = [
+    let cases: [(&str, Set, std::ops::RangeInclusive<u64>); 4] = [
         ("cool_off_seconds", |text, value| text.cool_off_seconds = Some(value), COOL_OFF_SECONDS),
         ("write_deadline_ms", |text, value| text.write_deadline_ms = Some(value), WRITE_DEADLINE_MS),
+        ("heartbeat_ms", |text, value| text.heartbeat_ms = Some(value), HEARTBEAT_MS),
         ("bundle_poll_interval_ms", |text, value| text.bundle_poll_interval_ms = Some(value), BUNDLE_POLL_INTERVAL_MS),
     ];
     for (expect, set, range) in cases {

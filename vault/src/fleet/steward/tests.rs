@@ -5,7 +5,7 @@ use super::*;
 use crate::account_token::TokenVerifier;
 use crate::peer::Roster;
 use crate::session_service::SessionService;
-use crate::testkit::{Commits, LocalFleet, TestClock, TestLog, TestMember, TestWorld, name};
+use crate::testkit::{Commits, LocalFleet, TestClock, TestLog, TestMember, TestWorld, name, terms};
 
 const INTERVAL: Duration = Duration::from_mins(1);
 
@@ -21,19 +21,14 @@ impl Setup {
         let (world, clock) = (TestWorld::of(3), TestClock::new());
         let fleet = Arc::new(LocalFleet::new(&clock));
         let own = world.members[0].own_end();
-        let trust: Arc<[u8]> = world.trust().into();
+        let terms = Arc::new(terms(&world.trust()));
         let tokens = TokenVerifier::new(&own.origin, &own.fleet_id, &[]);
         let deadline = Duration::from_secs(5);
-        let (shared, shared_trust) = (Arc::clone(&fleet), Arc::clone(&trust));
-        let sessions = SessionService::new(own, tokens, Arc::new(clock.clone()), shared, deadline, shared_trust);
+        let (shared, shared_terms) = (Arc::clone(&fleet), Arc::clone(&terms));
+        let sessions = SessionService::new(own, tokens, Arc::new(clock.clone()), shared, deadline, shared_terms);
         let roster = Arc::new(Roster::new(world.members.iter().map(TestMember::roster_member)));
-        let serving = Arc::new(Serving { fleet, sessions: Arc::new(sessions), roster, trust });
-        let settings = StewardSettings {
-            cool_off_seconds: 3600,
-            write_deadline: deadline,
-            poll_interval: INTERVAL,
-            poll_offset: INTERVAL / 3,
-        };
+        let serving = Arc::new(Serving { fleet, sessions: Arc::new(sessions), roster, terms });
+        let settings = StewardSettings { write_deadline: deadline, poll_interval: INTERVAL, poll_offset: INTERVAL / 3 };
         let log = TestLog::new(world);
         let steward = Steward {
             log: log.clone(),
@@ -68,7 +63,7 @@ async fn the_leader_founds_the_fleet_once_and_with_a_setup_of_its_own() {
     setup.serving.fleet.set_commits(Commits::Done);
     setup.steward.found().await;
     let founding = setup.serving.fleet.read(|machine| machine.founding().cloned()).unwrap();
-    assert_eq!((founding.trust.as_slice(), founding.cool_off_seconds), (&*setup.serving.trust, 3600));
+    assert_eq!((founding.trust.as_slice(), founding.cool_off_seconds), (&*setup.serving.terms.trust, 3600));
     let commands = setup.serving.fleet.committed().len();
     setup.steward.found().await;
     assert_eq!(setup.serving.fleet.committed().len(), commands);
@@ -114,13 +109,13 @@ async fn a_short_head_age_is_polled_more_often_than_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fleet_founded_under_another_trust_file_is_not_renewed() {
+async fn a_fleet_founded_on_other_terms_is_not_renewed() {
     let mut setup = Setup::new();
     let mut other = TestWorld::of(3);
     other.world.trust.issued_at = countermark_bundle::testing::at(NOW - 2000);
     setup.serving.fleet.found(&other.trust());
     setup.steward.renew().await;
-    assert_eq!((setup.log.asked(), setup.steward.noted.founding), (0, Some("trust")));
+    assert_eq!((setup.log.asked(), setup.steward.noted.founding), (0, Some("terms")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use crate::fleet::{Phase, Seat, Serving};
 use crate::peer::Roster;
 use crate::session_service::SessionService;
 use crate::status::{MemberStatus, PhaseStatus};
-use crate::testkit::{ISSUER, TestClock, TestMember, TestWorld, User};
+use crate::testkit::{ISSUER, TestClock, TestMember, TestWorld, User, terms};
 use countermark_bundle::identity::Namespace;
 
 struct Fleet {
@@ -45,13 +45,13 @@ impl Fleet {
         let own = self.world.members[0].own_end();
         let issuer = AccountIssuer { issuer: "accounts.example".to_owned(), key: public(ISSUER) };
         let tokens = TokenVerifier::new(&own.origin, &own.fleet_id, &[issuer]);
-        let trust: Arc<[u8]> = self.world.trust().into();
+        let terms = Arc::new(terms(&self.world.trust()));
         let clock = Arc::new(self.clock.clone());
         let deadline = Duration::from_secs(5);
-        let sessions = SessionService::new(own, tokens, clock, Arc::clone(&self.machine), deadline, Arc::clone(&trust));
+        let sessions = SessionService::new(own, tokens, clock, Arc::clone(&self.machine), deadline, Arc::clone(&terms));
         let roster = Arc::new(Roster::new(self.world.members.iter().map(TestMember::roster_member)));
         let fleet = Arc::clone(&self.machine);
-        self.seat.serve(Arc::new(Serving { fleet, sessions: Arc::new(sessions), roster, trust }));
+        self.seat.serve(Arc::new(Serving { fleet, sessions: Arc::new(sessions), roster, terms }));
     }
 
     fn adopt(&self, links: &[u64]) {

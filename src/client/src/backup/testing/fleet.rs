@@ -77,6 +77,7 @@ impl Fleet {
             trust: fleet.world.trust.write(),
             fleet_id: name("fleet-1"),
             decoy_setup: new_setup(&mut OsRandom).unwrap(),
+            account_issuers: vec![],
             cool_off_seconds: COOL_OFF_SECONDS,
         };
         let adoption = Adoption { bundle: fleet.world.bundle(&[1, 2]).write(), links: vec![] };

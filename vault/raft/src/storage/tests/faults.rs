@@ -7,11 +7,9 @@ use super::*;
 use crate::simulated::disk::{Fault, FaultForm};
 use crate::simulated::random::Random;
 
-type Step = fn(&Storage) -> Result<(), StorageFault>;
-
 const STEPS: [(&str, Step); 5] = [
     ("vote", |storage| storage.save_vote(Vote::new(2, member()))),
-    ("append", |storage| storage.append((6..=9).map(|index| entry(1, index)).collect())),
+    ("append", |storage| storage.append(&(6..=9).map(|index| entry(1, index)).collect::<Vec<_>>())),
     ("truncate", |storage| storage.truncate(4)),
     ("purge", |storage| storage.purge(log_id(1, 3))),
     ("snapshot", |storage| storage.save_snapshot(&meta(4), &snapshot_bytes(4))),

@@ -8,7 +8,7 @@ fn every_older_copy_of_the_database_is_refused() {
     let storage = rig.open().unwrap();
     let mut images = vec![(rig.disk.image(), rig.counter.value())];
     for index in 0..4 {
-        storage.append(vec![entry(1, index)]).unwrap();
+        storage.append(&[entry(1, index)]).unwrap();
         images.push((rig.disk.image(), rig.counter.value()));
     }
     storage.save_vote(Vote::new(2, member())).unwrap();

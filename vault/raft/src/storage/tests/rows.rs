@@ -54,7 +54,7 @@ fn rig_with_a_past() -> (Rig, Rows) {
     let past = rows(&rig);
     let storage = rig.open().unwrap();
     storage.truncate(4).unwrap();
-    storage.append(vec![entry(2, 4), entry(2, 5)]).unwrap();
+    storage.append(&[entry(2, 4), entry(2, 5)]).unwrap();
     storage.save_snapshot(&meta(3), &snapshot_bytes(3)).unwrap();
     drop(storage);
     (rig, past)
@@ -101,7 +101,7 @@ fn a_missing_a_moved_and_an_added_row_of_the_log_are_refused() {
 fn a_purged_row_that_is_put_back_is_refused() {
     let rig = Rig::default();
     let storage = rig.open().unwrap();
-    storage.append((0..=5).map(|index| entry(1, index)).collect()).unwrap();
+    storage.append(&(0..=5).map(|index| entry(1, index)).collect::<Vec<_>>()).unwrap();
     drop(storage);
     let past = rows(&rig);
     let storage = rig.open().unwrap();
@@ -181,7 +181,7 @@ fn a_row_that_changes_under_the_running_member_stops_it() {
         let read = |key| storage.database.begin_read().unwrap().open_table(LOG).unwrap().get(key).unwrap().unwrap();
         let old = read(5).value().to_vec();
         storage.truncate(5).unwrap();
-        storage.append(vec![entry(2, 5)]).unwrap();
+        storage.append(&[entry(2, 5)]).unwrap();
         let transaction = storage.database.begin_write().unwrap();
         transaction.open_table(LOG).unwrap().insert(5, old.as_slice()).unwrap();
         transaction.commit().unwrap();
@@ -197,7 +197,7 @@ fn a_row_that_changes_under_the_running_member_stops_it() {
     for change in [log, old_entry, snapshot] {
         let storage = Rig::filled().open().unwrap();
         change(&storage);
-        assert!(matches!(storage.append(vec![entry(9, 9)]), Err(StorageFault::Stopped)));
+        assert!(matches!(storage.append(&[entry(9, 9)]), Err(StorageFault::Stopped)));
     }
 }
 
@@ -205,7 +205,7 @@ fn a_row_that_changes_under_the_running_member_stops_it() {
 fn a_flipped_bit_is_refused_or_in_no_row() {
     let rig = Rig::default();
     let storage = rig.open().unwrap();
-    storage.append((0..=5).map(|index| entry(1, index)).collect()).unwrap();
+    storage.append(&(0..=5).map(|index| entry(1, index)).collect::<Vec<_>>()).unwrap();
     let shown = show(&storage);
     drop(storage);
     let image = rig.disk.image();
