@@ -196,7 +196,16 @@ fn the_trust_table_speaks_of_everybody_and_says_what_holds_today() {
 #[test]
 fn a_quoted_run_of_up_has_every_step() {
     let readme = document("README.md");
-    for headline in ["1  The fleet states its own keys", "5  An auditor replays the log from its first entry"] {
-        assert!(readme.contains(headline), "README.md does not show {headline:?}");
+    let mut headlines = 0;
+    for source in ["src/cli/src/up.rs", "src/cli/src/up/job.rs"] {
+        for line in document(source).lines() {
+            let Some((_, rest)) = line.split_once("report.headline(\"") else { continue };
+            let (headline, _) = rest.split_once('"').unwrap();
+            // A step's headline begins with its number; its first words are quoted.
+            let words: Vec<&str> = headline.split(' ').take(6).collect();
+            assert!(readme.contains(&words.join(" ")), "README.md does not show {headline:?}");
+            headlines += 1;
+        }
     }
+    assert_eq!(headlines, 10);
 }

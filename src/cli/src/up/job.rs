@@ -111,11 +111,29 @@ impl Report {
             format!("countermark prove inclusion --log {log} --trust {trust} --index 1"),
             format!("countermark audit --log {log} --trust {trust}"),
             format!("countermark status --log {log} --namespace {NAMESPACE}"),
+            format!("countermark vault status --member {}", layout.member_url(1)),
+            recover_line(layout),
         ] {
             anstream::println!("  {line}");
         }
         anstream::println!();
     }
+}
+
+/// How a person recovers the user's backup key; the password is asked for.
+fn recover_line(layout: &Layout) -> String {
+    let client = layout.client();
+    let file = |name: &str| client.join(name).display().to_string();
+    format!(
+        "countermark backup recover --member {} --trust {} --no-floor --account-token {} --proof-key-file {} \
+         --passphrase-file {}  # {:?}",
+        layout.member_url(1),
+        file("trust.json"),
+        file("account.jwt"),
+        file("account-proof.key"),
+        file("passphrase"),
+        super::backup::PASSWORD,
+    )
 }
 
 /// From the fleet's keys to a client that believes them, from wherever an earlier start left it.
