@@ -23,7 +23,7 @@ use crate::device::OsRandomness;
 use crate::fleet::FoundingTerms;
 use crate::peer::OwnEnd;
 use crate::ports::{Replicated, WallClock};
-use crate::session_table::{SESSIONS_MAX, SessionTable, Taken};
+use crate::session_table::{IDLE_MAX, SESSIONS_MAX, STRANGER_IDLE_MAX, SessionTable, Taken};
 
 /// How many guesses that expired sessions left behind are reported at once. The machine settles the others in its own
 /// time.
@@ -94,7 +94,7 @@ impl<Fleet: Replicated> SessionService<Fleet> {
         let accepted = server::accept(&context, opening, session, identity.as_ref(), id, &mut OsRandomness);
         let (answer, channel) = accepted.map_err(|error| refuse(error, adopted))?;
         let session = ServerSession::new(context, channel);
-        self.table.insert(id, session, Instant::now()).map_err(|_full| OpenRefusal::Busy)?;
+        self.table.insert(id, session, Instant::now() + STRANGER_IDLE_MAX).map_err(|_full| OpenRefusal::Busy)?;
         Ok(answer)
     }
 
@@ -112,7 +112,8 @@ impl<Fleet: Replicated> SessionService<Fleet> {
         };
         match self.answer(session, frame).await {
             Ok((session, answer)) => {
-                if let Some(ended) = self.table.put_back(id, session, Instant::now()) {
+                let wait = if session.is_authenticated() { IDLE_MAX } else { STRANGER_IDLE_MAX };
+                if let Some(ended) = self.table.put_back(id, session, Instant::now() + wait) {
                     self.abandon(ended.abandoned()).await;
                     return Err(NoSession);
                 }

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 pub(crate) const SESSIONS_MAX: usize = 4096;
 /// How long a session waits for its next request.
 pub(crate) const IDLE_MAX: Duration = Duration::from_mins(1);
+/// How long it waits before its client said who it is: strangers hold places for a short time only.
+pub(crate) const STRANGER_IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// The table.
 #[derive(Debug)]
@@ -54,13 +56,13 @@ impl<Session> SessionTable<Session> {
         self.locked(|slots| slots.len() < self.sessions_max)
     }
 
-    /// Takes a new session in.
-    pub(crate) fn insert(&self, id: SessionId, session: Session, now: Instant) -> Result<(), TableFull> {
+    /// Takes a new session in, which waits until `until`.
+    pub(crate) fn insert(&self, id: SessionId, session: Session, until: Instant) -> Result<(), TableFull> {
         self.locked(|slots| {
             if slots.len() >= self.sessions_max {
                 return Err(TableFull);
             }
-            slots.insert(id, Slot::Waiting { session, until: now + IDLE_MAX });
+            slots.insert(id, Slot::Waiting { session, until });
             Ok(())
         })
     }
@@ -84,11 +86,11 @@ impl<Session> SessionTable<Session> {
         })
     }
 
-    /// Puts a session back that worked; gives it back if it was ended meanwhile.
-    pub(crate) fn put_back(&self, id: SessionId, session: Session, now: Instant) -> Option<Session> {
+    /// Puts a session back that worked, to wait until `until`; gives it back if it was ended meanwhile.
+    pub(crate) fn put_back(&self, id: SessionId, session: Session, until: Instant) -> Option<Session> {
         self.locked(|slots| match slots.remove(&id) {
             Some(Slot::Working { ended: false }) => {
-                slots.insert(id, Slot::Waiting { session, until: now + IDLE_MAX });
+                slots.insert(id, Slot::Waiting { session, until });
                 None
             }
             Some(Slot::Working { ended: true } | Slot::Waiting { .. }) | None => Some(session),
@@ -135,10 +137,10 @@ mod tests {
     async fn a_session_waits_works_and_waits_again() {
         let (table, now) = (SessionTable::new(1), Instant::now());
         assert!(unknown(&table.take(id(1), now)) && table.has_room());
-        table.insert(id(1), 7, now).unwrap();
+        table.insert(id(1), 7, now + IDLE_MAX).unwrap();
         for _ in 0..3 {
             assert!(matches!(table.take(id(1), now), Taken::Session(7)));
-            assert_eq!(table.put_back(id(1), 7, now), None);
+            assert_eq!(table.put_back(id(1), 7, now + IDLE_MAX), None);
         }
         assert!(matches!(table.take(id(1), now), Taken::Session(7)));
         table.remove(id(1));
@@ -148,38 +150,38 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_second_request_ends_a_session_that_works() {
         let (table, now) = (SessionTable::new(1), Instant::now());
-        table.insert(id(1), 7, now).unwrap();
+        table.insert(id(1), 7, now + IDLE_MAX).unwrap();
         assert!(matches!(table.take(id(1), now), Taken::Session(7)));
         assert!(unknown(&table.take(id(1), now)));
         assert!(unknown(&table.take(id(1), now)));
-        assert_eq!(table.put_back(id(1), 7, now), Some(7));
+        assert_eq!(table.put_back(id(1), 7, now + IDLE_MAX), Some(7));
         assert!(unknown(&table.take(id(1), now)) && table.has_room());
     }
 
     #[tokio::test(start_paused = true)]
     async fn there_is_room_for_so_many_and_working_ones_count() {
         let (table, now) = (SessionTable::new(2), Instant::now());
-        table.insert(id(1), 1, now).unwrap();
-        table.insert(id(2), 2, now).unwrap();
+        table.insert(id(1), 1, now + IDLE_MAX).unwrap();
+        table.insert(id(2), 2, now + IDLE_MAX).unwrap();
         assert!(matches!(table.take(id(1), now), Taken::Session(1)));
         assert!(!table.has_room());
-        assert_eq!(table.insert(id(3), 3, now), Err(TableFull));
+        assert_eq!(table.insert(id(3), 3, now + IDLE_MAX), Err(TableFull));
         table.remove(id(1));
-        table.insert(id(3), 3, now).unwrap();
+        table.insert(id(3), 3, now + IDLE_MAX).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_waits_too_long_is_taken_out_and_what_works_is_not() {
         let (table, now) = (SessionTable::new(3), Instant::now());
         for number in 1..=3 {
-            table.insert(id(number), number, now).unwrap();
+            table.insert(id(number), number, now + IDLE_MAX).unwrap();
         }
         assert!(matches!(table.take(id(1), now), Taken::Session(1)));
         let late = now + IDLE_MAX;
         assert!(table.expire(now + IDLE_MAX / 2).is_empty());
         assert!(matches!(table.take(id(2), late), Taken::Expired(2)));
         assert_eq!(table.expire(late), [3]);
-        assert_eq!(table.put_back(id(1), 1, late), None);
+        assert_eq!(table.put_back(id(1), 1, late + IDLE_MAX), None);
         assert!(matches!(table.take(id(1), late), Taken::Session(1)));
     }
 }

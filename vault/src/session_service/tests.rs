@@ -311,3 +311,16 @@ async fn a_relay_sees_the_same_sizes_whatever_goes_on_inside() {
     assert_eq!(seen[0].len(), 2 + 2 * 8);
     assert!(seen.iter().all(|sizes| *sizes == seen[0]), "{seen:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_a_stranger_holds_its_place_for_a_short_time() {
+    let setup = Setup::new();
+    let mut stranger = setup.open("user-1");
+    let user = setup.log_on("user-2").await;
+    advance(STRANGER_IDLE_MAX).await;
+    let frame = stranger.request(&Request::Idle);
+    assert_eq!(setup.service.exchange(stranger.id, &frame).await, Err(NoSession));
+    let mut user = user;
+    let frame = user.request(&Request::Idle);
+    assert!(setup.service.exchange(user.id, &frame).await.is_ok());
+}

@@ -105,6 +105,12 @@ impl ServerSession {
         }
     }
 
+    /// Whether the client said who it is, and was believed.
+    #[must_use]
+    pub const fn is_authenticated(&self) -> bool {
+        self.account.is_some()
+    }
+
     /// What is to be committed if the session ends here: the outcome of a guess that was charged. `None` if there is none.
     #[must_use]
     pub fn abandoned(&self) -> Option<Command> {
