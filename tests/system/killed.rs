@@ -45,6 +45,20 @@ fn killing_up_leaves_nothing_behind_and_loses_nothing() {
 }
 
 #[test]
+fn killing_up_while_a_backup_key_is_registered_or_members_are_down_loses_nothing() {
+    for moment in ["member-3 staples the bundle", "24 MiB encrypted", "recovery goes on"] {
+        let home = Home::new();
+        let mut up = home.up_with(&[]);
+        assert!(up.says(moment), "`up` never came to {moment:?}\n{}", home.logs());
+        signal(up.pid(), "KILL");
+        assert_eq!(up.wait().0, None, "killed");
+        home.wait_until_nothing_runs();
+        let said = home.up_once();
+        assert!(said.contains("recovered with pinned fleet keys"), "{said}");
+    }
+}
+
+#[test]
 fn ctrl_c_in_the_middle_of_a_step_stops_every_child() {
     for moment in ["processes:", "officer-1 approves"] {
         let home = Home::new();
