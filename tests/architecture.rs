@@ -251,9 +251,10 @@ fn witness_and_vault_stay_small_programs() {
 #[test]
 fn a_library_that_may_be_exchanged_is_named_in_one_place() {
     // (what a `use` of it looks like, below which paths it may stand)
-    const HOMES: [(&str, &[&str]); 6] = [
+    const HOMES: [(&str, &[&str]); 7] = [
         ("opaque_ke::", &["vault/core/src/opaque"]),
         ("rand_core_06::", &["vault/core/src/opaque"]),
+        ("sha2_010::", &["vault/core/src/opaque"]),
         ("snow::", &["vault/core/src/noise"]),
         ("openraft::", &["vault/raft/src"]),
         ("redb::", &["vault/raft/src"]),

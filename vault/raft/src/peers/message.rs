@@ -61,7 +61,8 @@ pub(crate) enum ForwardOutcome {
     Unknown,
 }
 
-/// Encodes a message. It contains secrets: the buffer is wiped.
+/// Encodes a message. It contains secrets: the buffer is wiped, unless it is handed on to the transport, which is not made
+/// to wipe what it carries.
 ///
 /// # Panics
 /// Never: messages serialise.
