@@ -77,7 +77,7 @@ async fn work(
     let outcome = main_job(arguments, program, layout, &mut folder, &mut children, report).await;
     // A step that failed because a child died is best explained by the child.
     if outcome.is_err()
-        && let Some(ended) = children.ended()
+        && let Some(ended) = children.ended_soon().await
     {
         return Err(ended);
     }

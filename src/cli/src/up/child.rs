@@ -16,6 +16,8 @@ use crate::failure::{ChildFailure, Failure};
 
 /// How long a service may take until it says that it is ready.
 const READY_SECONDS: u64 = 60;
+/// How long after a step failed a service may be found to have ended.
+const END_NOTICE: Duration = Duration::from_millis(500);
 /// How long a service may take to end by itself.
 const STOP_SECONDS: u64 = 20;
 
@@ -232,6 +234,12 @@ impl Children {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// The first service that has ended by itself, or does so in a moment: its connections break before the system says
+    /// that it is gone.
+    pub async fn ended_soon(&mut self) -> Option<anyhow::Error> {
+        tokio::time::timeout(END_NOTICE, self.first_end()).await.ok()
     }
 
     /// The first service that has ended by itself.
