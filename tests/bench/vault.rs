@@ -32,6 +32,8 @@ const KILLS: usize = 5;
 
 #[tokio::main]
 async fn main() {
+    // The HTTP client wants to know, also where it speaks without TLS.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     let quick = std::env::args().any(|argument| argument == "--quick");
     let (counted, kills) = if quick { (Duration::from_secs(1), 1) } else { (COUNTED, KILLS) };
     let authority = Authority::start();

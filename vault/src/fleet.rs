@@ -47,7 +47,7 @@ use start::{Joined, Place};
 use steward::Steward;
 
 /// How often expired sessions are looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the log is asked at most while no fleet is formed.
 const SEEK_INTERVAL_MAX: Duration = Duration::from_secs(5);
 

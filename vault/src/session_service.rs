@@ -12,6 +12,7 @@ use std::time::Duration;
 use countermark_bundle::identity::{Digest, Timestamp};
 use countermark_vault_core::machine::{Command, Machine};
 use countermark_vault_core::noise::{self, NoiseError, SessionContext, SessionId, server};
+use countermark_vault_core::session::EXCHANGES;
 use countermark_vault_core::session::server::{AwaitingCommit, CommitOutcome, ServerSession, SessionClosed, Turn};
 use countermark_vault_raft::CommitError;
 use thiserror::Error;
@@ -23,7 +24,7 @@ use crate::device::OsRandomness;
 use crate::fleet::FoundingTerms;
 use crate::peer::OwnEnd;
 use crate::ports::{Replicated, WallClock};
-use crate::session_table::{IDLE_MAX, SESSIONS_MAX, STRANGER_IDLE_MAX, SessionTable, Taken};
+use crate::session_table::{DONE_IDLE_MAX, IDLE_MAX, SESSIONS_MAX, STRANGER_IDLE_MAX, SessionTable, Taken};
 
 /// How many guesses that expired sessions left behind are reported at once. The machine settles the others in its own
 /// time.
@@ -112,7 +113,13 @@ impl<Fleet: Replicated> SessionService<Fleet> {
         };
         match self.answer(session, frame).await {
             Ok((session, answer)) => {
-                let wait = if session.is_authenticated() { IDLE_MAX } else { STRANGER_IDLE_MAX };
+                let wait = if session.exchanges() >= EXCHANGES {
+                    DONE_IDLE_MAX
+                } else if session.is_authenticated() {
+                    IDLE_MAX
+                } else {
+                    STRANGER_IDLE_MAX
+                };
                 if let Some(ended) = self.table.put_back(id, session, Instant::now() + wait) {
                     self.abandon(ended.abandoned()).await;
                     return Err(NoSession);

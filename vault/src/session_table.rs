@@ -14,6 +14,8 @@ use tokio::time::Instant;
 pub(crate) const SESSIONS_MAX: usize = 4096;
 /// How long a session waits for its next request.
 pub(crate) const IDLE_MAX: Duration = Duration::from_mins(1);
+/// How long it waits once its client asked as often as clients do: nothing more is expected of it.
+pub(crate) const DONE_IDLE_MAX: Duration = Duration::from_secs(1);
 /// How long it waits before its client said who it is: strangers hold places for a short time only.
 pub(crate) const STRANGER_IDLE_MAX: Duration = Duration::from_secs(10);
 

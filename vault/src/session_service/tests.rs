@@ -324,3 +324,17 @@ async fn a_session_of_a_stranger_holds_its_place_for_a_short_time() {
     let frame = user.request(&Request::Idle);
     assert!(setup.service.exchange(user.id, &frame).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_filled_up_leaves_its_place() {
+    let setup = Setup::new();
+    let mut user = setup.log_on("user-1").await;
+    for _ in 1..EXCHANGES {
+        let frame = user.request(&Request::Idle);
+        let answer = setup.service.exchange(user.id, &frame).await.unwrap();
+        user.answer(&answer);
+    }
+    advance(DONE_IDLE_MAX).await;
+    let frame = user.request(&Request::Idle);
+    assert_eq!(setup.service.exchange(user.id, &frame).await, Err(NoSession));
+}

@@ -111,6 +111,12 @@ impl ServerSession {
         self.account.is_some()
     }
 
+    /// How often its client asked.
+    #[must_use]
+    pub const fn exchanges(&self) -> u32 {
+        self.line.exchanges
+    }
+
     /// What is to be committed if the session ends here: the outcome of a guess that was charged. `None` if there is none.
     #[must_use]
     pub fn abandoned(&self) -> Option<Command> {
