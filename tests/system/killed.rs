@@ -37,7 +37,7 @@ fn killing_up_leaves_nothing_behind_and_loses_nothing() {
     for moment in MOMENTS {
         let home = Home::new();
         let mut up = home.up();
-        assert!(up.says(moment), "`up` never came to {moment:?}");
+        assert!(up.says(moment), "`up` never came to {moment:?}\n{}", home.logs());
         signal(up.pid(), "KILL");
         assert_eq!(up.wait().0, None, "killed");
         next_up_ends_well(&home, None);
@@ -73,7 +73,7 @@ fn ctrl_c_in_the_middle_of_a_step_stops_every_child() {
 fn kill_role(config: &str, name: &str, moment: &str) {
     let home = Home::new();
     let mut up = home.up();
-    assert!(up.says(moment), "`up` never came to {moment:?}");
+    assert!(up.says(moment), "`up` never came to {moment:?}\n{}", home.logs());
     let known_head = (moment == "certified").then(|| home.known_head());
     signal(home.process_of(config), "KILL");
     let (code, said) = up.wait();

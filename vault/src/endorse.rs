@@ -13,7 +13,7 @@ use countermark_bundle::key::{KeyId, PublicKey, PublicKeyError};
 use countermark_keys::{KeyFile, OpenError, Role, SignError};
 use countermark_vault_core::attest;
 use countermark_vault_core::member::{REPORT_BYTES_MAX, ReportError, UntrustedMemberReport};
-use reqwest::{StatusCode, Url};
+use reqwest::Url;
 use thiserror::Error;
 
 use crate::fetch::{self, FetchError, SMALL_ANSWER_BYTES_MAX};
@@ -62,32 +62,9 @@ pub enum EndorseError {
     /// There is no HTTP client.
     #[error("cannot make an HTTP client")]
     Client(#[source] reqwest::Error),
-    /// Nobody answered, or not in time.
-    #[error("{url} cannot be reached")]
-    Unreachable {
-        /// What was asked.
-        url: Url,
-        /// What failed.
-        source: reqwest::Error,
-    },
-    /// The member answered something else.
-    #[error("{url} answers {status}: {problem}")]
-    Answer {
-        /// What was asked.
-        url: Url,
-        /// The HTTP status.
-        status: StatusCode,
-        /// What the member says about it.
-        problem: String,
-    },
-    /// The answer is larger than any of its kind.
-    #[error("{url} answers more than {limit} bytes")]
-    TooLarge {
-        /// What was asked.
-        url: Url,
-        /// The most bytes.
-        limit: usize,
-    },
+    /// The member did not answer as it should.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// The answer is no report, or one that its identity key did not sign.
     #[error("the member's report is refused")]
     Report(#[from] ReportError),
@@ -103,11 +80,11 @@ impl EndorseError {
         match self {
             Self::Address => ExitClass::Usage,
             Self::Key(_) | Self::VendorKey(_) | Self::Sign(_) | Self::Client(_) => ExitClass::OurFault,
-            Self::Unreachable { .. } => ExitClass::Unreachable,
-            Self::Answer { status, .. } if status.is_server_error() => ExitClass::Unreachable,
-            Self::Answer { .. } | Self::Refused(_) => ExitClass::RefusedByPolicy,
+            Self::Fetch(FetchError::Unreachable { .. }) => ExitClass::Unreachable,
+            Self::Fetch(FetchError::Answer { status, .. }) if status.is_server_error() => ExitClass::Unreachable,
+            Self::Fetch(FetchError::Answer { .. }) | Self::Refused(_) => ExitClass::RefusedByPolicy,
             Self::Report(ReportError::ProofOfPossession(_)) => ExitClass::Proof,
-            Self::TooLarge { .. } | Self::Report(_) => ExitClass::Malformed,
+            Self::Fetch(FetchError::TooLarge { .. }) | Self::Report(_) => ExitClass::Malformed,
         }
     }
 }
@@ -137,16 +114,6 @@ fn addresses(member: &str) -> Result<(Url, Url), EndorseError> {
     let base = fetch::base(member).ok_or(EndorseError::Address)?;
     let below = |path| base.join(path).map_err(|_| EndorseError::Address);
     Ok((below("v1/member")?, below("v1/attestation")?))
-}
-
-impl From<FetchError> for EndorseError {
-    fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::Unreachable { url, source } => Self::Unreachable { url, source },
-            FetchError::Answer { url, status, problem } => Self::Answer { url, status, problem },
-            FetchError::TooLarge { url, limit } => Self::TooLarge { url, limit },
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const PROBLEM_TEXT_MAX: usize = 300;
 
 /// Why there is no answer that can be used.
 #[derive(Debug, Error)]
-pub(crate) enum FetchError {
+pub enum FetchError {
     /// Nobody answered, or not in time.
     #[error("{url} cannot be reached")]
     Unreachable {

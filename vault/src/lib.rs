@@ -56,6 +56,7 @@ pub use config::{
     ACCOUNT_ISSUERS_MAX, AccountIssuer, BUNDLE_POLL_INTERVAL_MS, COOL_OFF_SECONDS, Config, ConfigError, FleetConfig,
     FleetConfigError, ISSUER_BYTES_MAX, PeerAddress, VENDOR_KEYS_MAX, WRITE_DEADLINE_MS,
 };
+pub use fetch::FetchError;
 pub use fleet::{FleetError, FleetStartError, FormationFileError};
 pub use measure::MeasureError;
 pub use member::{MakeReportError, MemberError};

@@ -16,7 +16,7 @@ mod command;
 mod time;
 mod user;
 
-pub use adoption::{Stapled, StapledLink, untrusted_size};
+pub use adoption::Stapled;
 pub use command::{
     ACCOUNT_ISSUERS_MAX, AccountIssuer, Adoption, AttemptId, BATCH_COMMANDS_MAX, Batch, Command, Evaluation, Founding,
     LINKS_MAX, Operation, Record, Refusal, RegistrationId, Response, SETUP_BYTES, UPLOAD_BYTES,
@@ -52,13 +52,20 @@ pub struct Machine {
     due: BTreeSet<(ReplicatedTime, AccountId)>,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     version: u8,
     now: ReplicatedTime,
     founding: Option<Founding>,
     adopted: Option<Adopted>,
     users: BTreeMap<AccountId, User>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let now = ReplicatedTime::START;
+        Self { version: SNAPSHOT_VERSION, now, founding: None, adopted: None, users: BTreeMap::new() }
+    }
 }
 
 /// Bytes that are no snapshot of this version.
@@ -121,14 +128,7 @@ impl Machine {
     /// Never: the state serialises.
     #[must_use]
     pub fn snapshot(&self) -> Zeroizing<Vec<u8>> {
-        let state = StateRef {
-            version: SNAPSHOT_VERSION,
-            now: self.state.now,
-            founding: &self.state.founding,
-            adopted: &self.state.adopted,
-            users: &self.state.users,
-        };
-        Zeroizing::new(postcard::to_allocvec(&state).expect("the state serialises"))
+        Zeroizing::new(postcard::to_allocvec(&self.state).expect("the state serialises"))
     }
 
     /// The machine that [`Machine::snapshot`] was taken of.
@@ -241,16 +241,6 @@ impl Machine {
     fn decoy(&self) -> Result<Secret, Refusal> {
         Ok(self.state.founding.as_ref().ok_or(Refusal::NotFounded)?.decoy_setup.clone())
     }
-}
-
-/// [`State`], borrowed: a snapshot of many users is not a copy of them.
-#[derive(Serialize)]
-struct StateRef<'a> {
-    version: u8,
-    now: ReplicatedTime,
-    founding: &'a Option<Founding>,
-    adopted: &'a Option<Adopted>,
-    users: &'a BTreeMap<AccountId, User>,
 }
 
 fn check_record(record: &Record) -> Result<(), Refusal> {

@@ -1,6 +1,5 @@
 //! The member's report and its attestation.
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -11,6 +10,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use countermark_bundle::attestation::ATTESTATION_BYTES_MAX;
 use countermark_bundle::identity::Digest;
+use countermark_service::lifecycle::with_causes;
 
 use super::Served;
 use super::problem::{JSON, NO_STORE, Problem};
@@ -48,29 +48,17 @@ pub(super) async fn put_attestation<Store: AttestationStore, Fleet: Replicated>(
             ([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)], document.to_string()).into_response()
         }
         Ok(Err(AcceptError::Refused(refusal))) => {
-            let detail = causes(&refusal);
+            let detail = with_causes(&refusal);
             tracing::info!(refusal = detail, "an attestation was refused");
             Problem::of(&refusal).answer(&detail)
         }
         Ok(Err(fault @ (AcceptError::Report(_) | AcceptError::Store(_)))) => {
-            tracing::error!(error = causes(&fault), "fault: an attestation was not stored");
+            tracing::error!(error = with_causes(&fault), "fault: an attestation was not stored");
             Problem::Fault.answer("the member failed; sending the same attestation again is safe")
         }
         Err(panicked) => {
-            tracing::error!(error = causes(&panicked), "fault: an attestation was not stored");
+            tracing::error!(error = with_causes(&panicked), "fault: an attestation was not stored");
             Problem::Fault.answer("the member failed; sending the same attestation again is safe")
         }
     }
-}
-
-/// An error and its causes in one line.
-fn causes(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        line.push_str(": ");
-        line.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    line
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use countermark_bundle::link::ConsistencyLink;
 use countermark_tlog::proof::ConsistencyProof;
 use countermark_tlog::size::TreeSize;
-use countermark_vault_core::machine::{Stapled, StapledLink};
+use countermark_vault_core::machine::Stapled;
 
 use super::Served;
 use super::problem::{JSON, Problem, Refused};
@@ -56,12 +56,8 @@ fn link_from(stapled: &Stapled<'_>, from: TreeSize) -> Result<Vec<u8>, Refused> 
         let nothing = ConsistencyProof::new(Vec::new()).expect("no hashes are not too many");
         return Ok(ConsistencyLink::new(from, to, &nothing).write());
     }
-    match stapled.link(from) {
-        StapledLink::Link(bytes) => Ok(bytes.to_vec()),
-        StapledLink::Unknown => {
-            Err(Problem::UnknownLink.refuse(format!("no link from size {from} to size {to} is kept here")))
-        }
-    }
+    let kept = stapled.link(from).map(<[u8]>::to_vec);
+    kept.ok_or_else(|| Problem::UnknownLink.refuse(format!("no link from size {from} to size {to} is kept here")))
 }
 
 fn stapled<Store, Fleet: Replicated>(

@@ -1,5 +1,4 @@
 use countermark_bundle::testing::{NOW, at};
-use countermark_vault_core::machine::StapledLink;
 
 use super::*;
 use crate::testkit::{Commits, LocalFleet, TestClock, TestLog, TestWorld};
@@ -43,7 +42,7 @@ impl Setup {
 
     fn has_link(&self, from: u64) -> bool {
         let from = TreeSize::new(from).unwrap();
-        self.fleet.read(|machine| machine.stapled().unwrap().link(from) != StapledLink::Unknown)
+        self.fleet.read(|machine| machine.stapled().unwrap().link(from).is_some())
     }
 }
 

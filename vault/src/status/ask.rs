@@ -22,7 +22,7 @@ pub enum AskStatusError {
     Client(#[source] reqwest::Error),
     /// It cannot be reached, or answers something else.
     #[error("the member does not say how it is")]
-    Fetch(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Fetch(#[from] FetchError),
     /// The answer is none.
     #[error("the answer is not a member's status")]
     Malformed(#[source] serde_json::Error),
@@ -45,8 +45,7 @@ impl AskStatusError {
 pub async fn ask_status(member: &str) -> Result<MemberStatus, AskStatusError> {
     let url = fetch::base(member).and_then(|base| base.join("v1/status").ok()).ok_or(AskStatusError::Address)?;
     let http = fetch::client(&url).map_err(AskStatusError::Client)?;
-    let answer = fetch::ask(http.get(url.clone()), &url, STATUS_BYTES_MAX).await;
-    let bytes = answer.map_err(|error: FetchError| AskStatusError::Fetch(error.into()))?;
+    let bytes = fetch::ask(http.get(url.clone()), &url, STATUS_BYTES_MAX).await?;
     serde_json::from_slice(&bytes).map_err(AskStatusError::Malformed)
 }
 

@@ -9,7 +9,7 @@ use countermark_bundle::attestation::UntrustedAttestation;
 use countermark_bundle::identity::Digest;
 use countermark_keys::OpenError;
 use countermark_vault::endorse::{EndorseError, endorse};
-use countermark_vault::{Existing, init};
+use countermark_vault::{Existing, FetchError, init};
 use countermark_vault_core::attest;
 use countermark_vault_core::member::ReportError;
 
@@ -68,7 +68,7 @@ async fn a_member_that_does_not_know_the_vendor_refuses_its_word() {
     let running = Running::start(home.config()).await;
     let software = running.report().await.identity().software.sha256;
     let error = endorse(&stranger.endorsement(running.address, software)).await.unwrap_err();
-    let EndorseError::Answer { status, problem, .. } = &error else { panic!("{error:?}") };
+    let EndorseError::Fetch(FetchError::Answer { status, problem, .. }) = &error else { panic!("{error:?}") };
     assert_eq!(status.as_u16(), 422);
     assert!(problem.starts_with("urn:countermark:refusal:attestation-unknown-vendor"), "{problem}");
     assert_eq!(error.class(), ExitClass::RefusedByPolicy);
@@ -98,7 +98,7 @@ async fn what_is_not_a_report_is_refused() {
     assert_eq!(error.class(), ExitClass::Malformed);
     let address = answering(StatusCode::OK, HeaderMap::new(), vec![b' '; 16 * 1024 + 1]).await;
     let error = refused(&home, address).await;
-    assert!(matches!(error, EndorseError::TooLarge { limit: 16_384, .. }), "{error:?}");
+    assert!(matches!(error, EndorseError::Fetch(FetchError::TooLarge { limit: 16_384, .. })), "{error:?}");
     assert_eq!(error.class(), ExitClass::Malformed);
 }
 
@@ -111,7 +111,10 @@ async fn a_redirect_is_not_followed() {
     let headers = HeaderMap::from_iter([(axum::http::header::LOCATION, elsewhere)]);
     let address = answering(StatusCode::TEMPORARY_REDIRECT, headers, Vec::new()).await;
     let error = refused(&home, address).await;
-    assert!(matches!(error, EndorseError::Answer { status, .. } if status.as_u16() == 307), "{error:?}");
+    assert!(
+        matches!(error, EndorseError::Fetch(FetchError::Answer { status, .. }) if status.as_u16() == 307),
+        "{error:?}"
+    );
     running.stop().await.unwrap();
 }
 
@@ -120,13 +123,13 @@ async fn a_member_that_fails_or_is_not_there_is_unreachable() {
     let home = Home::new();
     let address = answering(StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new(), Vec::new()).await;
     let error = refused(&home, address).await;
-    assert!(matches!(error, EndorseError::Answer { .. }), "{error:?}");
+    assert!(matches!(error, EndorseError::Fetch(FetchError::Answer { .. })), "{error:?}");
     assert_eq!(error.class(), ExitClass::Unreachable);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);
     let error = refused(&home, nobody).await;
-    assert!(matches!(error, EndorseError::Unreachable { .. }), "{error:?}");
+    assert!(matches!(error, EndorseError::Fetch(FetchError::Unreachable { .. })), "{error:?}");
     assert_eq!(error.class(), ExitClass::Unreachable);
 }
 

@@ -312,13 +312,18 @@ pub async fn drill(
 }
 
 async fn leader(program: &Program, layout: &Layout) -> anyhow::Result<usize> {
-    for number in 1..=3 {
-        let status = program.verb(&["vault", "status", "--member", &layout.member_url(number)]).await?;
-        if status["replica"]["role"] == "leader" {
-            return Ok(number);
+    let end = Instant::now() + Duration::from_secs(ELECTION_SECONDS);
+    while Instant::now() < end {
+        for number in 1..=3 {
+            let status = program.verb(&["vault", "status", "--member", &layout.member_url(number)]).await?;
+            if status["replica"]["role"] == "leader" {
+                return Ok(number);
+            }
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(1)
+    let message = format!("the fleet has had no leader for {ELECTION_SECONDS} s: `countermark vault status` says more");
+    Err(Failure::new(ExitClass::Unreachable, message).into())
 }
 
 /// Recovers as a person would who is told that there is no majority: again, for a while.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use countermark_bundle::ExitClass;
+use countermark_keys::os_random_bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::documents;
@@ -49,6 +50,8 @@ pub struct Ports {
 
 /// How many ports that are.
 pub const PORTS: u16 = 12;
+/// How many places are looked at for free ports.
+const TRIES_MAX: u32 = 100;
 
 /// The folder, locked for the life of this process.
 #[derive(Debug)]
@@ -153,25 +156,34 @@ fn read(file: &Path, path: &Path) -> anyhow::Result<Journal> {
 }
 
 fn choose(port_base: Option<u16>, default_base: u16) -> anyhow::Result<Ports> {
-    let ports: Vec<u16> = match port_base.unwrap_or(default_base) {
-        // Held open together, so that no two are the same.
-        0 => (0..PORTS)
-            .map(|_| TcpListener::bind("127.0.0.1:0"))
-            .collect::<Result<Vec<_>, _>>()
-            .context("no free ports on loopback")?
-            .iter()
-            .map(|listener| listener.local_addr().map(|address| address.port()))
-            .collect::<Result<_, _>>()?,
-        base => {
-            let last = base.checked_add(PORTS - 1);
-            let last = last.ok_or_else(|| Failure::usage(format!("{PORTS} ports do not fit above {base}")))?;
-            (base..=last).collect()
-        }
+    let base = match port_base.unwrap_or(default_base) {
+        0 => free_base()?,
+        base => base,
     };
+    let last = base.checked_add(PORTS - 1);
+    let last = last.ok_or_else(|| Failure::usage(format!("{PORTS} ports do not fit above {base}")))?;
+    let ports: Vec<u16> = (base..=last).collect();
     match ports.as_slice() {
         &[log, w1, w2, w3, w4, countersigner, m1, m2, m3, p1, p2, p3] => {
             Ok(Ports { log, witnesses: [w1, w2, w3, w4], countersigner, members: [m1, m2, m3], peers: [p1, p2, p3] })
         }
         _ => unreachable!("as many ports were chosen"),
     }
+}
+
+/// Ports in a row that nobody listens on.
+///
+/// Below the range from which systems give ports to outgoing connections: one of those could be taken between now and
+/// the moment when the child binds it.
+fn free_base() -> anyhow::Result<u16> {
+    const LOWEST: u16 = 10_000;
+    const SPAN: u16 = 20_000;
+    for _ in 0..TRIES_MAX {
+        let base = LOWEST + u16::from_be_bytes(os_random_bytes()?) % SPAN;
+        let all_free = (base..base + PORTS).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+        if all_free {
+            return Ok(base);
+        }
+    }
+    anyhow::bail!("no {PORTS} free ports in a row were found on loopback; choose with --port-base")
 }

@@ -8,9 +8,8 @@ use countermark_bundle::identity::{Digest, Epoch, Timestamp};
 use countermark_bundle::link::ConsistencyLink;
 use countermark_bundle::statement::{Fleet, FleetStatus};
 use countermark_bundle::trust::{Floor, TrustFile};
-use countermark_bundle::validation_bundle::ValidationBundle;
 use countermark_bundle::verify::{Distrust, VerifiedBundle, verify as verify_bundle};
-use countermark_tlog::checkpoint::{Checkpoint, SignedCheckpoint};
+use countermark_tlog::checkpoint::Checkpoint;
 use countermark_tlog::hash::{Hash, RootHash};
 use countermark_tlog::proof::verify_consistency;
 use countermark_tlog::size::TreeSize;
@@ -54,21 +53,13 @@ pub struct Stapled<'a> {
     heads: &'a [StapledHead],
 }
 
-/// Whether a link can be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StapledLink<'a> {
-    /// The link, byte for byte.
-    Link(&'a [u8]),
-    /// No head of this size was stapled before, or its link was not to be had.
-    Unknown,
-}
-
 impl<'a> Stapled<'a> {
-    /// The consistency link from a head stapled before to the stapled one.
+    /// The consistency link from a head stapled before to the stapled one, byte for byte; `None` if no head of this size was
+    /// stapled, or its link was not to be had.
     #[must_use]
-    pub fn link(&self, from: TreeSize) -> StapledLink<'a> {
+    pub fn link(&self, from: TreeSize) -> Option<&'a [u8]> {
         let head = self.heads.iter().find(|head| head.size == from.get());
-        head.and_then(|head| head.link.as_deref()).map_or(StapledLink::Unknown, StapledLink::Link)
+        head.and_then(|head| head.link.as_deref())
     }
 
     /// The sizes of the heads stapled before, which the next adoption brings links from.
@@ -141,13 +132,6 @@ pub(super) fn verify(
         status: fleet.status,
         guess_limit: u32::try_from(fleet.guess_limit).map_err(|_| Refusal::OtherFleet)?,
     })
-}
-
-/// The bundle's checkpoint, for whoever asks the log for links before a proposal. It is not verified.
-#[must_use]
-pub fn untrusted_size(bundle: &[u8]) -> Option<TreeSize> {
-    let bundle = ValidationBundle::parse(bundle).ok()?;
-    Some(SignedCheckpoint::parse(bundle.checkpoint.as_bytes()).ok()?.checkpoint().size)
 }
 
 fn refuse(distrust: &Distrust) -> Refusal {

@@ -4,33 +4,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 
-use sha2::{Digest as _, Sha256};
-
 use super::channel::Channel;
 use super::client::Opening;
 use super::resolver::Handshake;
 use super::*;
 use crate::device::{IdentityKey, SessionKey};
+pub(super) use crate::opaque::testing::{FAULT, Seeded};
 use crate::testing;
 use crate::to_sign;
 
 mod refusals;
-
-/// Randomness from a seed.
-pub(super) struct Seeded(pub(super) u64);
-
-impl RandomSource for Seeded {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), DeviceFault> {
-        for chunk in bytes.chunks_mut(32) {
-            self.0 += 1 << 32;
-            chunk.copy_from_slice(&Sha256::digest(self.0.to_be_bytes())[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
-/// The fault of every broken device.
-pub(super) const FAULT: DeviceFault = DeviceFault { part: "test" };
 
 /// Stands for a part of the device that fails.
 pub(super) struct Broken;

@@ -118,11 +118,11 @@ fn heads_stapled_before_lead_to_the_new_one_by_verified_links() {
 
     // Without a link the bundle is adopted all the same: a client may not need one.
     assert_eq!(adopt(&mut bench, newest(&world, first), vec![]), Response::Done);
-    assert_eq!(bench.machine.stapled().unwrap().link(size), StapledLink::Unknown);
+    assert_eq!(bench.machine.stapled().unwrap().link(size), None);
 
     let link = world.link(before, after).write();
     assert_eq!(adopt(&mut bench, newest(&world, first), vec![link.clone()]), Response::Done);
-    assert_eq!(bench.machine.stapled().unwrap().link(size), StapledLink::Link(&link));
+    assert_eq!(bench.machine.stapled().unwrap().link(size), Some(link.as_slice()));
     assert_eq!(
         adopt(&mut bench, newest(&world, first), vec![link; LINKS_MAX + 1]),
         Response::Refused(Refusal::Link { from: 0 })
