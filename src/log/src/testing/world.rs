@@ -22,10 +22,11 @@ use countermark_keys::{Role, Signer};
 use countermark_signer_policy::PolicySet;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::note::SignatureType;
+use countermark_tlog::policy::Policy;
 
 use super::{MemoryRegister, SimulatedWitnesses, TestClock, TestSigner};
-use crate::foundation::{Foundation, LogState};
-use crate::ports::{Store, WitnessEndpoint};
+use crate::foundation::{Foundation, LogState, RawFoundation};
+use crate::ports::{LogKind, Store, WitnessEndpoint};
 use crate::sequencer::{self, Certifying, NamespaceHandle, NamespaceSettings, Ports, Submission};
 use crate::store::memory::MemoryStore;
 
@@ -45,6 +46,7 @@ pub(crate) fn name(text: &str) -> Name {
 /// Keys, witnesses, register and clock of one authority. The store comes from outside.
 #[derive(Clone)]
 pub(crate) struct World {
+    pub(crate) kind: LogKind,
     pub(crate) log: TestSigner,
     pub(crate) certificate: TestSigner,
     pub(crate) operator: TestSigner,
@@ -86,6 +88,7 @@ impl World {
             revocation: sided(&revocation),
         };
         Self {
+            kind: LogKind::FleetKeys,
             log,
             certificate,
             operator,
@@ -103,6 +106,23 @@ impl World {
         }
     }
 
+    /// The same keys and witnesses around a log of opaque entries.
+    pub(crate) fn raw() -> Self {
+        Self { kind: LogKind::Raw, ..Self::new() }
+    }
+
+    /// What the log is judged by.
+    pub(crate) fn foundation(&self) -> Foundation {
+        match self.kind {
+            LogKind::FleetKeys => Foundation::FleetKeys(Box::new(self.trust.clone())),
+            LogKind::Raw => {
+                let text = self.trust.keys.policy.clone();
+                let policy = Arc::new(Policy::parse(text.as_bytes()).unwrap());
+                Foundation::Raw(RawFoundation { text, policy, max_head_age_seconds: 86_400 })
+            }
+        }
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.trust.origin.clone()
     }
@@ -115,9 +135,9 @@ impl World {
         NamespaceSettings {
             origin: self.origin(),
             namespace: self.trust.namespace(),
-            foundation: Foundation::FleetKeys(Box::new(self.trust.clone())),
+            foundation: self.foundation(),
             log_signer: Box::new(self.log.clone()),
-            certifying: Some(Certifying {
+            certifying: (self.kind == LogKind::FleetKeys).then(|| Certifying {
                 certificate_signer: Box::new(self.certificate.clone()),
                 policy: PolicySet::shipped(Side::Authority),
                 vendor_keys: vec![self.vendor.public().clone()],
@@ -141,7 +161,10 @@ impl World {
 
     /// Makes the namespace in the store.
     pub(crate) async fn create(&self, store: Arc<dyn Store>) {
-        let first = vec![self.first_entry()];
+        let first = match self.kind {
+            LogKind::FleetKeys => vec![self.first_entry()],
+            LogKind::Raw => vec![],
+        };
         sequencer::create(&self.settings(), first, &self.ports(store)).await.unwrap();
     }
 
