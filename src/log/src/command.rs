@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::config::{Config, ConfigError, OpenNamespaceError};
 use crate::create::{CreateError, Created, create};
+use crate::freeze::{FreezeNamespaceError, Frozen, freeze};
 use crate::serve::{ServeError, outside, serve};
 use crate::witness_client::ClientError;
 
@@ -24,6 +25,9 @@ pub enum Command {
     /// Make the log of every namespace: an explicit act, once
     #[command(after_help = "Example:\n  countermark log create --config log.toml")]
     Create(CreateArgs),
+    /// Freeze the log of a namespace for good: it is read and cosigned, and never grows again
+    #[command(after_help = "Example:\n  countermark log freeze --config log.toml --namespace digests")]
+    Freeze(FreezeArgs),
     /// Check the configuration, the keys and the policies that it names
     #[command(after_help = "Example:\n  countermark log check-config --config log.toml")]
     CheckConfig(CheckConfigArgs),
@@ -49,6 +53,17 @@ pub struct CreateArgs {
     /// Leave logs that exist already as they are
     #[arg(long)]
     pub if_absent: bool,
+}
+
+/// Arguments of `freeze`.
+#[derive(Debug, Args)]
+pub struct FreezeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The namespace
+    #[arg(long, value_name = "NAME")]
+    pub namespace: String,
 }
 
 /// Arguments of `check-config`.
@@ -79,6 +94,9 @@ pub enum CommandError {
     /// `create` failed.
     #[error(transparent)]
     Create(#[from] CreateError),
+    /// `freeze` failed.
+    #[error(transparent)]
+    Freeze(#[from] FreezeNamespaceError),
     /// `serve` failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -96,7 +114,12 @@ impl CommandError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Open { .. } => 2,
-            Self::WitnessClient(_) | Self::Create(_) | Self::Serve(_) | Self::Watch(_) | Self::Stdout(_) => 1,
+            Self::WitnessClient(_)
+            | Self::Create(_)
+            | Self::Freeze(_)
+            | Self::Serve(_)
+            | Self::Watch(_)
+            | Self::Stdout(_) => 1,
         }
     }
 }
@@ -118,6 +141,10 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
                 })?;
             }
             Ok(())
+        }
+        Command::Freeze(arguments) => {
+            let Frozen { origin, size } = freeze(&Config::load(&arguments.config)?, &arguments.namespace).await?;
+            print_line(&format!("{origin}: frozen at size {size}"))
         }
         Command::CheckConfig(arguments) => check_config(&Config::load(&arguments.config)?),
     }

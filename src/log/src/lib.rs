@@ -36,6 +36,7 @@ mod bundles;
 pub mod command;
 pub mod config;
 pub mod create;
+pub mod freeze;
 mod http;
 mod plexi;
 pub mod serve;

@@ -1,4 +1,5 @@
 mod faults;
+mod raw;
 mod refusals;
 
 use std::sync::Arc;
