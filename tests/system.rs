@@ -11,7 +11,11 @@ mod command_line;
 mod first_start;
 #[path = "system/killed.rs"]
 mod killed;
+#[path = "system/service.rs"]
+mod service;
 #[path = "system/support.rs"]
 mod support;
+#[path = "system/upgraded.rs"]
+mod upgraded;
 #[path = "system/verifying.rs"]
 mod verifying;

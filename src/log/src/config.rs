@@ -9,6 +9,7 @@
 //! register_folder = "/mnt/other/register"  # other storage than the databases
 //! # behind_tls_proxy = true                # needed to take tokens on an address that is not loopback
 //! # submission_deadline_ms = 10000
+//! # metrics_listen = "127.0.0.1:9380"     # GET /metrics for Prometheus; without it nothing is measured
 //!
 //! [[namespace]]
 //! name = "backup"
@@ -78,6 +79,8 @@ pub struct Config {
     pub database_folder: PathBuf,
     /// Where the head register is.
     pub register_folder: PathBuf,
+    /// Where `/metrics` is served; nowhere unless said.
+    pub metrics_listen: Option<SocketAddr>,
     /// How long a submission waits for its level.
     pub submission_deadline: Duration,
     /// The namespaces, in the order of the file.
@@ -171,6 +174,7 @@ struct ConfigText {
     #[serde(default)]
     behind_tls_proxy: bool,
     submission_deadline_ms: Option<u64>,
+    metrics_listen: Option<SocketAddr>,
     #[serde(rename = "namespace", default)]
     namespaces: Vec<NamespaceText>,
 }
@@ -213,6 +217,7 @@ impl Config {
             token_keys: text.token_keys.map(|path| folder.join(path)),
             database_folder,
             register_folder,
+            metrics_listen: text.metrics_listen,
             submission_deadline: Duration::from_millis(deadline),
             namespaces,
         })

@@ -13,6 +13,7 @@
 
 mod answer;
 mod auditors;
+pub(crate) mod exposition;
 mod guard;
 mod health;
 mod parameters;

@@ -20,6 +20,7 @@ pub mod admit;
 pub mod clock;
 pub mod foundation;
 pub mod head_register;
+mod metrics;
 pub mod ports;
 pub mod proofs;
 pub mod published;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use countermark_migrations::{Database, Open, OpenError, open_sqlite};
 use countermark_service::listener::{BindError, bind};
+use metrics_exporter_prometheus::BuildError;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -22,7 +23,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, NamespaceConfig, OpenNamespaceError};
 use crate::create::{Outside, database_path};
 use crate::head_register::{FileRegister, OpenRegisterError};
-use crate::http::{self, Service};
+use crate::http::{self, Service, exposition};
 use crate::ports::{HeadRegister, PortFault};
 use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
 use crate::store::sqlite::SqliteStore;
@@ -60,6 +61,9 @@ pub enum ServeError {
     /// The head register was not opened.
     #[error(transparent)]
     Register(#[from] OpenRegisterError),
+    /// Nothing can be measured.
+    #[error("metrics_listen: {0}")]
+    Metrics(#[from] BuildError),
     /// There is no way to the witnesses.
     #[error(transparent)]
     WitnessClient(#[from] ClientError),
@@ -97,6 +101,10 @@ pub(crate) async fn serve_with(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (listener, address) = listen(config.listen).await?;
+    let metrics = match config.metrics_listen {
+        Some(address) => Some(listen(address).await?.0),
+        None => None,
+    };
     let tokens = match &config.token_keys {
         Some(path) => Some(TokenGate::open(path, config.audience.clone()).await?),
         None => None,
@@ -105,12 +113,23 @@ pub(crate) async fn serve_with(
     warn_of_one_key_id(&config);
     let handles = namespaces.iter().map(|(handle, _)| handle.clone());
     let service = Arc::new(Service::new(handles, tokens, config.submission_deadline));
+    let measuring = match metrics {
+        Some(listener) => {
+            let handles = namespaces.iter().map(|(handle, _)| handle.clone()).collect();
+            Some(Listening::begin(listener, exposition::router(handles)?))
+        }
+        None => None,
+    };
     let end = Listening::begin(listener, http::router(service));
     tracing::info!(%address, namespaces = namespaces.len(), "serving");
     on_ready(address);
     shutdown.await;
     end.finish(config.submission_deadline.saturating_add(SHUTDOWN_MARGIN)).await;
     stop_all(namespaces).await;
+    // The last that can be seen of a service is how it ends.
+    if let Some(measuring) = measuring {
+        measuring.finish(SHUTDOWN_MARGIN).await;
+    }
     tracing::info!("ended");
     Ok(())
 }

@@ -24,6 +24,7 @@ use tracing::{debug, error, warn};
 
 use crate::clock::timestamp;
 use crate::foundation::LogState;
+use crate::metrics;
 use crate::ports::{StoredPublication, WitnessEndpoint};
 use crate::proofs::TileReader;
 use crate::published::{Committed, Published, stopped};
@@ -208,6 +209,7 @@ impl Publisher {
             Ok(cosignature) => cosignature,
             Err(failure) => {
                 let witness = self.peers.get(position).map(|peer| peer.witness.vkey.name().to_string());
+                metrics::witness_failed(&self.parts.settings.origin, witness.clone().unwrap_or_default());
                 warn!(witness, size = %asked.size, %failure, "a witness gave no cosignature");
                 return;
             }

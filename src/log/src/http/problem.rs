@@ -196,6 +196,7 @@ struct Document<'a> {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { kind, detail, extras } = self;
+        crate::metrics::problem(kind.name());
         let document = Document {
             r#type: format!("{TYPE_PREFIX}{}", kind.name()),
             title: kind.title(),

@@ -13,7 +13,7 @@ use countermark_tlog::note::VerifierKey;
 use countermark_tlog::size::LeafIndex;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use super::draft::{Answer, Candidate, Draft, Waiters, not_kept, reply, stored};
@@ -22,6 +22,7 @@ use super::submission::{SubmitFault, Submitted, WaitLevel};
 use super::{BATCH_BYTES_MAX, NamespaceSettings, OwnerState, Ports, batch_max};
 use crate::admit::{Parsed, Refusal};
 use crate::foundation::LogState;
+use crate::metrics;
 use crate::ports::{CommitError, LogKind, PortFault, RegisterError, TakeWriterError, WriterEpoch, WriterId};
 use crate::published::{Committed, stopped};
 use crate::recover::{self, HeadName, LoadError, LogIdentity};
@@ -143,6 +144,7 @@ impl Owner {
                 return Flushed::Done;
             }
         };
+        let signed = Instant::now();
         // 2. The commit point: entries, tiles, right edge and signed head in one transaction, fenced on writer epoch and
         //    size. A crash before it leaves nothing; after it the batch is in the log, and start-up takes it on from here.
         match self.ports.store.commit(self.epoch, &batch).await {
@@ -179,6 +181,7 @@ impl Owner {
             tree: batch.tree().clone(),
         }));
         waiters.committed(batch.entries(), batch.head().size);
+        metrics::committed(&self.settings.origin, batch.entries().len(), signed.elapsed());
         Flushed::Done
     }
 
@@ -277,6 +280,7 @@ impl Owner {
     /// Forgets what is in memory and reads everything again, until that works or shows that it never will.
     async fn reload(&mut self, waiters: Waiters) -> Result<(), Ended> {
         self.state.send_replace(OwnerState::Reloading);
+        metrics::reloading(&self.settings.origin);
         let mut backoff = RELOAD_BACKOFF_MIN;
         loop {
             match self.try_reload().await {

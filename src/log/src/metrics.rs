@@ -1,0 +1,101 @@
+//! What an on-call engineer measures: counters where things happen, gauges when they are asked for.
+//!
+//! It decides nothing and keeps nothing but numbers; no label carries what a submitter sent. RUNBOOK.md says what each
+//! means and when to be woken by it.
+
+use std::time::Duration;
+
+use countermark_tlog::checkpoint::Origin;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::sequencer::{Health, NamespaceHandle, OwnerState};
+
+const COMMITS: &str = "countermark_log_commits_total";
+const COMMIT_SECONDS: &str = "countermark_log_commit_seconds";
+const BATCH_ENTRIES: &str = "countermark_log_batch_entries";
+const RELOADS: &str = "countermark_log_reloads_total";
+const PROBLEMS: &str = "countermark_log_problems_total";
+const WITNESS_FAILURES: &str = "countermark_log_witness_failures_total";
+const STATE: &str = "countermark_log_state";
+const QUEUED: &str = "countermark_log_queued_submissions";
+const COMMITTED_SIZE: &str = "countermark_log_committed_size";
+const PUBLISHED_SIZE: &str = "countermark_log_published_size";
+const HEAD_AGE: &str = "countermark_log_head_age_seconds";
+const WITNESS_SILENCE: &str = "countermark_log_witness_silence_seconds";
+
+/// Says what each is, for whoever reads the text form.
+pub(crate) fn describe() {
+    describe_counter!(COMMITS, "Batches that are durable in the database and in the head register");
+    describe_histogram!(COMMIT_SECONDS, "Seconds from a batch's signature to its registered head");
+    describe_histogram!(BATCH_ENTRIES, "Entries of a batch");
+    describe_counter!(RELOADS, "Times that everything was read again after a fault of the database or the register");
+    describe_counter!(PROBLEMS, "Answers that are problem documents, by their type");
+    describe_counter!(WITNESS_FAILURES, "Calls to a witness that gave no valid cosignature");
+    describe_gauge!(STATE, "1 for what the namespace's writer does now");
+    describe_gauge!(QUEUED, "Submissions that wait for the writer");
+    describe_gauge!(COMMITTED_SIZE, "Entries that are durable");
+    describe_gauge!(PUBLISHED_SIZE, "Entries under the newest published head");
+    describe_gauge!(HEAD_AGE, "Seconds since the quorum cosigned the newest published head");
+    describe_gauge!(WITNESS_SILENCE, "Seconds since a witness's last valid cosignature");
+}
+
+/// A batch is durable in the database and in the head register.
+pub(crate) fn committed(origin: &Origin, entries: usize, took: Duration) {
+    let label = origin.as_str().to_owned();
+    counter!(COMMITS, "origin" => label.clone()).increment(1);
+    histogram!(COMMIT_SECONDS, "origin" => label.clone()).record(took);
+    histogram!(BATCH_ENTRIES, "origin" => label).record(f64::from(u32::try_from(entries).unwrap_or(u32::MAX)));
+}
+
+/// A port failed, and everything is read again.
+pub(crate) fn reloading(origin: &Origin) {
+    counter!(RELOADS, "origin" => origin.as_str().to_owned()).increment(1);
+}
+
+/// A request was answered with a problem of this type.
+pub(crate) fn problem(name: &'static str) {
+    counter!(PROBLEMS, "type" => name).increment(1);
+}
+
+/// A call to a witness gave no valid cosignature.
+pub(crate) fn witness_failed(origin: &Origin, witness: String) {
+    counter!(WITNESS_FAILURES, "origin" => origin.as_str().to_owned(), "witness" => witness).increment(1);
+}
+
+/// Sets the gauges of a namespace to what is so now.
+pub(crate) fn observe(handle: &NamespaceHandle) {
+    let label = || handle.origin().as_str().to_owned();
+    let Health { state, queued, committed, published, head_age_seconds, witnesses } = handle.health();
+    for (candidate, word) in STATES {
+        let is = if candidate == state { 1.0 } else { 0.0 };
+        gauge!(STATE, "origin" => label(), "state" => word).set(is);
+    }
+    gauge!(QUEUED, "origin" => label()).set(number(u64::try_from(queued).unwrap_or(u64::MAX)));
+    gauge!(COMMITTED_SIZE, "origin" => label()).set(number(committed.get()));
+    if let Some((size, _)) = published {
+        gauge!(PUBLISHED_SIZE, "origin" => label()).set(number(size.get()));
+    }
+    if let Some(age) = head_age_seconds {
+        gauge!(HEAD_AGE, "origin" => label()).set(number(age));
+    }
+    let now = handle.now().unix();
+    for witness in witnesses {
+        if let Some(last) = witness.last_success {
+            let silence = now.saturating_sub(last.unix());
+            gauge!(WITNESS_SILENCE, "origin" => label(), "witness" => witness.name).set(number(silence));
+        }
+    }
+}
+
+const STATES: [(OwnerState, &str); 4] = [
+    (OwnerState::Serving, "serving"),
+    (OwnerState::Reloading, "reloading"),
+    (OwnerState::Frozen, "frozen"),
+    (OwnerState::Stopped, "stopped"),
+];
+
+/// Prometheus knows 64-bit floats only: above 2^53 the number is a neighbour's.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "the text form has floats only")]
+fn number(number: u64) -> f64 {
+    number as f64
+}
