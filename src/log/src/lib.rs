@@ -39,6 +39,7 @@ pub mod create;
 mod http;
 mod plexi;
 pub mod serve;
+pub mod stores;
 
 #[cfg(test)]
 mod testing;

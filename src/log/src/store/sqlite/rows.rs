@@ -10,7 +10,7 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::ports::{PortFault, StoredHead};
 use crate::stage::SignedBatch;
-use crate::store::values::bytes32;
+use crate::store::values::{ValueError, bytes32};
 
 pub(super) use crate::store::values::{fault, from_sql, leaf_index, log_kind, tile_coord, to_sql, tree_size};
 
