@@ -11,6 +11,8 @@ mod command_line;
 mod first_start;
 #[path = "system/killed.rs"]
 mod killed;
+#[path = "system/postgres.rs"]
+mod postgres;
 #[path = "system/support.rs"]
 mod support;
 #[path = "system/verifying.rs"]

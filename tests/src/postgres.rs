@@ -84,7 +84,10 @@ impl PostgresServer {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Kills every process of the server at once, as a power cut would. What was on the disk stays.
+    /// Kills every process of the server at once. What it had on its disk stays, and what the system had for it.
+    ///
+    /// # Panics
+    /// Where they do not end.
     pub fn kill(&mut self) {
         let Some(mut postmaster) = self.process.take() else { return };
         let backends = children(postmaster.id());

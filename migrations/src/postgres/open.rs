@@ -2,6 +2,7 @@
 //! every connection is bound to.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -80,13 +81,13 @@ pub enum OpenPostgresError {
     #[error("{place} has no schema {SCHEMA}; a lost state is never replaced by an empty one")]
     Missing {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
     },
     /// A newer release migrated it.
     #[error("{place} has schema version {found}; this release knows {known}")]
     NewerSchema {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// Its version.
         found: i64,
         /// The newest version of this release.
@@ -96,7 +97,7 @@ pub enum OpenPostgresError {
     #[error("{place} has schema version {found}, this release needs {known}; its owner migrates it first")]
     OlderSchema {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// Its version.
         found: i64,
         /// The version of this release.
@@ -106,7 +107,7 @@ pub enum OpenPostgresError {
     #[error("migration {version} of {place} is not the one of this release")]
     OtherMigration {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// The migration's number.
         version: i64,
     },
@@ -114,13 +115,13 @@ pub enum OpenPostgresError {
     #[error("{place}: the user is no member of {SERVICE_ROLE}")]
     NotAService {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
     },
     /// The user could undo what was signed.
     #[error("{place}: the user {power}; a service must not be able to")]
     TooPowerful {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// What it could do.
         power: Power,
     },
@@ -128,13 +129,13 @@ pub enum OpenPostgresError {
     #[error("{place} has synchronous_commit = off for this user: what it acknowledges can be lost")]
     Asynchronous {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
     },
     /// No connection, or it broke.
     #[error("cannot use {place}")]
     Sql {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// What failed.
         source: sqlx::Error,
     },
@@ -170,7 +171,7 @@ pub async fn open(service: &PostgresUrl, deadlines: Deadlines) -> Result<Postgre
     })
 }
 
-async fn check_schema(connection: &mut PgConnection, place: &PostgresPlace) -> Result<(), OpenPostgresError> {
+async fn check_schema(connection: &mut PgConnection, place: &Arc<PostgresPlace>) -> Result<(), OpenPostgresError> {
     let place = || place.clone();
     let sql = |source| OpenPostgresError::Sql { place: place(), source };
     if !schema::has_schema(connection).await.map_err(sql)? {

@@ -1,5 +1,6 @@
 //! The schema's version, and the owner's act that brings it up to date.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -32,7 +33,7 @@ pub enum MigratePostgresError {
     #[error("{place} has schema version {found}; this release knows {known}")]
     NewerSchema {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// Its version.
         found: i64,
         /// The newest version of this release.
@@ -42,7 +43,7 @@ pub enum MigratePostgresError {
     #[error("migration {version} of {place} is not the one of this release")]
     OtherMigration {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// The migration's number.
         version: i64,
     },
@@ -50,7 +51,7 @@ pub enum MigratePostgresError {
     #[error("cannot migrate {place}; its owner must be allowed to make a schema and a role")]
     Migrate {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// What failed.
         source: MigrateError,
     },
@@ -58,7 +59,7 @@ pub enum MigratePostgresError {
     #[error("cannot use {place}")]
     Sql {
         /// The database.
-        place: PostgresPlace,
+        place: Arc<PostgresPlace>,
         /// What failed.
         source: sqlx::Error,
     },

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use thiserror::Error;
@@ -13,8 +14,8 @@ use url::Url;
 /// Another machine is spoken to by TLS, its certificate verified against its name, unless the URL says otherwise.
 #[derive(Clone)]
 pub struct PostgresUrl {
-    options: PgConnectOptions,
-    place: PostgresPlace,
+    options: Box<PgConnectOptions>,
+    place: Arc<PostgresPlace>,
 }
 
 /// What may be shown of a [`PostgresUrl`].
@@ -112,17 +113,17 @@ impl PostgresUrl {
         } else {
             options.ssl_mode(PgSslMode::VerifyFull)
         };
-        Ok(Self { options, place })
+        Ok(Self { options: Box::new(options), place: Arc::new(place) })
     }
 
     /// What may be shown of it.
     #[must_use]
-    pub const fn place(&self) -> &PostgresPlace {
+    pub const fn place(&self) -> &Arc<PostgresPlace> {
         &self.place
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {
-        self.options.clone()
+        PgConnectOptions::clone(&self.options)
     }
 }
 

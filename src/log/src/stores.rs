@@ -26,7 +26,7 @@ pub enum StorePlace {
     /// An SQLite file.
     File(PathBuf),
     /// A PostgreSQL database.
-    Postgres(PostgresPlace),
+    Postgres(Arc<PostgresPlace>),
 }
 
 impl fmt::Display for StorePlace {
@@ -91,7 +91,7 @@ pub(crate) enum Stores {
     /// SQLite files in this folder.
     Folder(PathBuf),
     /// One database for all, open.
-    Postgres(PostgresStore, PostgresPlace),
+    Postgres(PostgresStore, Arc<PostgresPlace>),
 }
 
 impl Stores {

@@ -79,7 +79,7 @@ impl<'b> Tiles<'b> {
 
 /// Something that an entry is found by.
 struct Key {
-    key: [u8; 32],
+    bytes: [u8; 32],
     leaf_index: i64,
     is_identity: bool,
     is_leaf_hash: bool,
@@ -110,13 +110,13 @@ impl<'b> BatchRows<'b> {
             let leaf_index = to_sql(entry.index.get(), action)?;
             let (identity, leaf_hash) = (entry.identity.0, entry.leaf_hash.0.0);
             let is_one = identity == leaf_hash;
-            keys.push(Key { key: leaf_hash, leaf_index, is_identity: is_one, is_leaf_hash: true });
+            keys.push(Key { bytes: leaf_hash, leaf_index, is_identity: is_one, is_leaf_hash: true });
             if !is_one {
-                keys.push(Key { key: identity, leaf_index, is_identity: true, is_leaf_hash: false });
+                keys.push(Key { bytes: identity, leaf_index, is_identity: true, is_leaf_hash: false });
             }
         }
         // In the order of the index, neighbours land on one page.
-        keys.sort_unstable_by_key(|key| key.key);
+        keys.sort_unstable_by_key(|key| key.bytes);
         Ok(Self {
             old_size: to_sql(batch.old_size().get(), action)?,
             new_size: to_sql(head.size.get(), action)?,
@@ -156,7 +156,7 @@ impl<'b> BatchRows<'b> {
             .bind(self.old_size)
             .bind(self.new_size)
             .bind(self.entries)
-            .bind(keys.iter().map(|key| key.key).collect::<Vec<_>>())
+            .bind(keys.iter().map(|key| key.bytes).collect::<Vec<_>>())
             .bind(keys.iter().map(|key| key.leaf_index).collect::<Vec<_>>())
             .bind(keys.iter().map(|key| key.is_identity).collect::<Vec<_>>())
             .bind(keys.iter().map(|key| key.is_leaf_hash).collect::<Vec<_>>())
