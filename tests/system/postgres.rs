@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Instant;
 
 use countermark_tests::postgres::{PostgresServer, SUPERUSER};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-use crate::support::{ends_with, json, program, request, signal, text};
+use crate::support::{DEADLINE, ends_with, json, program, request, signal, text};
 
 const ORIGIN: &str = "log.example/digests";
 
@@ -81,9 +82,18 @@ struct Served {
 }
 
 impl Served {
+    /// The published size, as soon as there is one.
     fn size(&self) -> u64 {
-        let checkpoint = text(&request(&self.address, "GET", "/digests/checkpoint", &[]));
-        checkpoint.lines().nth(1).unwrap().parse().unwrap()
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let status = request(&self.address, "GET", "/v1/digests/status", &[]);
+            let status: Value = serde_json::from_slice(&status).unwrap();
+            if let Some(size) = status["size"].as_u64() {
+                return size;
+            }
+            assert!(Instant::now() < end, "{status}");
+            std::thread::yield_now();
+        }
     }
 
     fn end(mut self) {
@@ -119,7 +129,7 @@ fn a_log_in_postgresql_is_made_served_and_goes_on_after_its_server_was_restarted
     let served = place.serve();
     assert_eq!(served.size(), 0);
     place.server.restart();
-    assert_eq!(served.size(), 0, "readers of what is published do not notice");
+    assert_eq!(served.size(), 0, "it goes on without its server");
     // Another process takes the log over from the database; nothing was forked by the one that it takes it from.
     let second = place.serve();
     assert_eq!(second.size(), 0);
