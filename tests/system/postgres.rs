@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, ends_with, json, program, request, signal, text};
+use crate::support::{DEADLINE, ends_with, json, program, request, signal};
 
 const ORIGIN: &str = "log.example/digests";
 
