@@ -13,6 +13,8 @@ mod first_start;
 mod killed;
 #[path = "system/service.rs"]
 mod service;
+#[path = "system/postgres.rs"]
+mod postgres;
 #[path = "system/support.rs"]
 mod support;
 #[path = "system/upgraded.rs"]

@@ -20,6 +20,11 @@ struct WitnessFiles;
 #[folder = "sqlite/countersigner"]
 struct CountersignerFiles;
 
+#[cfg(feature = "postgres")]
+#[derive(RustEmbed)]
+#[folder = "postgres/log"]
+struct PostgresLogFiles;
+
 /// Keeps an empty folder under version control.
 const PLACEHOLDER: &str = ".gitkeep";
 
@@ -30,6 +35,12 @@ pub(crate) fn migrator(database: Database) -> Migrator {
         Database::Witness => migrations::<WitnessFiles>(),
         Database::Countersigner => migrations::<CountersignerFiles>(),
     })
+}
+
+/// The migrations of the log's PostgreSQL database in order.
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres_migrator() -> Migrator {
+    Migrator::with_migrations(migrations::<PostgresLogFiles>())
 }
 
 /// The newest schema version that this binary knows; 0 where there is no migration yet.
@@ -77,6 +88,11 @@ mod tests {
             let versions: Vec<i64> = migrator(database).iter().map(|m| m.version).collect();
             let expected: Vec<i64> = (1..).take(versions.len()).collect();
             assert_eq!(versions, expected, "{database}");
+        }
+        #[cfg(feature = "postgres")]
+        {
+            let versions: Vec<i64> = postgres_migrator().iter().map(|m| m.version).collect();
+            assert_eq!(versions, (1..).take(versions.len()).collect::<Vec<i64>>(), "PostgreSQL");
         }
     }
 

@@ -8,13 +8,18 @@
 //! and a file that was half made never carries the final name. A log or witness that started over from
 //! an empty database would sign a fork of its own past.
 //!
-//! Migrations are files `sqlite/<service>/0001_name.sql`, numbered from 1 without gaps and add-only: a
+//! SQLite is the store of every service; the log's may be PostgreSQL instead ([`postgres`], behind the feature of that
+//! name: a witness does not link its client).
+//!
+//! Migrations are files `sqlite/<service>/0001_name.sql` and `postgres/log/0001_name.sql`, numbered from 1 without gaps and add-only: a
 //! file that has been applied anywhere is never edited (sqlx refuses a changed one by its checksum).
 #![forbid(unsafe_code)]
 
 mod create;
 mod embedded;
 mod open;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 
 pub use open::{CONNECTIONS_MAX, OpenError, open_sqlite};
 

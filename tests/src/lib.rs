@@ -1,5 +1,7 @@
-//! What the whole-system tests share: where the repository is.
+//! What the tests of several crates share: where the repository is, and a PostgreSQL server of a test's own.
 #![forbid(unsafe_code)]
+
+pub mod postgres;
 
 use std::path::{Path, PathBuf};
 

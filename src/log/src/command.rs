@@ -10,10 +10,11 @@ use clap::{Args, Subcommand};
 use countermark_service::lifecycle;
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError, OpenNamespaceError};
+use crate::config::{Config, ConfigError, DatabaseConfigError, OpenNamespaceError, read_url};
 use crate::create::{CreateError, Created, create};
 use crate::freeze::{FreezeNamespaceError, Frozen, freeze};
 use crate::serve::{ServeError, outside, serve};
+use crate::stores::{OpenStoreError, prepare};
 use crate::witness_client::ClientError;
 
 /// What a log is told to do.
@@ -28,6 +29,9 @@ pub enum Command {
     /// Freeze the log of a namespace for good: it is read and cosigned, and never grows again
     #[command(after_help = "Example:\n  countermark log freeze --config log.toml --namespace digests")]
     Freeze(FreezeArgs),
+    /// Bring the schema of the PostgreSQL database up to date, as its owner
+    #[command(after_help = "Example:\n  countermark log migrate --config log.toml --owner-url-file owner.url")]
+    Migrate(MigrateArgs),
     /// Check the configuration, the keys and the policies that it names
     #[command(after_help = "Example:\n  countermark log check-config --config log.toml")]
     CheckConfig(CheckConfigArgs),
@@ -53,6 +57,20 @@ pub struct CreateArgs {
     /// Leave logs that exist already as they are
     #[arg(long)]
     pub if_absent: bool,
+    /// A file with the URL of the PostgreSQL database, as its owner: makes the schema first
+    #[arg(long, value_name = "FILE")]
+    pub owner_url_file: Option<PathBuf>,
+}
+
+/// Arguments of `migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// A file with the URL of the database, as its owner
+    #[arg(long, value_name = "FILE")]
+    pub owner_url_file: PathBuf,
 }
 
 /// Arguments of `freeze`.
@@ -91,6 +109,12 @@ pub enum CommandError {
     /// There is no way to the witnesses.
     #[error(transparent)]
     WitnessClient(#[from] ClientError),
+    /// The URL of the owner was refused.
+    #[error("--owner-url-file: {0}")]
+    Owner(#[source] DatabaseConfigError),
+    /// `migrate` failed.
+    #[error(transparent)]
+    Migrate(#[from] OpenStoreError),
     /// `create` failed.
     #[error(transparent)]
     Create(#[from] CreateError),
@@ -113,9 +137,10 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Open { .. } => 2,
+            Self::Config(_) | Self::Open { .. } | Self::Owner(_) => 2,
             Self::WitnessClient(_)
             | Self::Create(_)
+            | Self::Migrate(_)
             | Self::Freeze(_)
             | Self::Serve(_)
             | Self::Watch(_)
@@ -134,7 +159,8 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Create(arguments) => {
             let config = Config::load(&arguments.config)?;
-            for created in create(&config, arguments.if_absent, &outside()?).await? {
+            let owner = arguments.owner_url_file.as_deref().map(read_url).transpose().map_err(CommandError::Owner)?;
+            for created in create(&config, owner.as_ref(), arguments.if_absent, &outside()?).await? {
                 print_line(&match created {
                     Created::New { origin, size } => format!("{origin}: made, size {size}"),
                     Created::Existing { origin } => format!("{origin}: exists"),
@@ -145,6 +171,12 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::Freeze(arguments) => {
             let Frozen { origin, size } = freeze(&Config::load(&arguments.config)?, &arguments.namespace).await?;
             print_line(&format!("{origin}: frozen at size {size}"))
+        }
+        Command::Migrate(arguments) => {
+            let config = Config::load(&arguments.config)?;
+            let owner = read_url(&arguments.owner_url_file).map_err(CommandError::Owner)?;
+            prepare(&config.database, Some(&owner)).await?;
+            print_line(&format!("{}: the schema is up to date", owner.place()))
         }
         Command::CheckConfig(arguments) => check_config(&Config::load(&arguments.config)?),
     }

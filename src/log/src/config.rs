@@ -5,11 +5,15 @@
 //! authority = "authority.example.org"      # the origin of a log is <authority>/<namespace>
 //! token_keys = "token-keys.json"           # without it the server only reads
 //! # audience = "authority.example.org"     # of access tokens; the authority's name if not said
-//! database_folder = "databases"            # one SQLite file for each namespace
+//! database_folder = "databases"            # one SQLite file for each namespace; not with [postgres]
 //! register_folder = "/mnt/other/register"  # other storage than the databases
 //! # behind_tls_proxy = true                # needed to take tokens on an address that is not loopback
 //! # submission_deadline_ms = 10000
 //! # metrics_listen = "127.0.0.1:9380"     # GET /metrics for Prometheus; without it nothing is measured
+//!
+//! # [postgres]                             # one database for all namespaces, in place of database_folder
+//! # url_file = "postgres.url"              # postgres://user:password@host/database?sslrootcert=…
+//! # url = "postgres://log@db/countermark"  # or here
 //!
 //! [[namespace]]
 //! name = "backup"
@@ -40,6 +44,7 @@
 //!
 //! Invariant: in a [`Config`] every key file that is named holds a key that the trust file of its namespace believes in.
 
+mod database;
 #[cfg(test)]
 pub(crate) mod house;
 mod namespace;
@@ -55,8 +60,12 @@ use countermark_signer_policy::access_token::{Audience, PartyError};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use database::{DatabaseConfig, DatabaseConfigError};
 pub use namespace::{CertifyingConfig, FirstPolicy, NamespaceConfig, NamespaceConfigError, OpenNamespaceError};
 
+pub(crate) use database::read_url;
+
+use database::PostgresText;
 use namespace::NamespaceText;
 
 /// How long a submission waits for its level unless the file says otherwise.
@@ -75,8 +84,8 @@ pub struct Config {
     pub token_keys: Option<PathBuf>,
     /// The audience that an access token must name.
     pub audience: Audience,
-    /// Where the databases are.
-    pub database_folder: PathBuf,
+    /// Where the logs are kept.
+    pub database: DatabaseConfig,
     /// Where the head register is.
     pub register_folder: PathBuf,
     /// Where `/metrics` is served; nowhere unless said.
@@ -105,6 +114,9 @@ pub enum ConfigError {
         /// The address.
         listen: SocketAddr,
     },
+    /// It does not say where the logs are kept.
+    #[error(transparent)]
+    Database(#[from] DatabaseConfigError),
     /// One folder for what must not be lost together.
     #[error("register_folder: the head register must be on other storage than database_folder {}", path.display())]
     OneFolder {
@@ -169,7 +181,8 @@ struct ConfigText {
     authority: String,
     token_keys: Option<PathBuf>,
     audience: Option<String>,
-    database_folder: PathBuf,
+    database_folder: Option<PathBuf>,
+    postgres: Option<PostgresText>,
     register_folder: PathBuf,
     #[serde(default)]
     behind_tls_proxy: bool,
@@ -192,10 +205,12 @@ impl Config {
         if text.token_keys.is_some() && !text.listen.ip().is_loopback() && !text.behind_tls_proxy {
             return Err(ConfigError::TokensInTheClear { listen: text.listen });
         }
-        let database_folder = folder.join(text.database_folder);
+        let database = DatabaseConfig::read(text.database_folder, text.postgres, folder)?;
         let register_folder = folder.join(text.register_folder);
-        if is_one_folder(&database_folder, &register_folder) {
-            return Err(ConfigError::OneFolder { path: database_folder });
+        if let DatabaseConfig::Folder(path) = &database
+            && is_one_folder(path, &register_folder)
+        {
+            return Err(ConfigError::OneFolder { path: path.clone() });
         }
         let deadline = text.submission_deadline_ms.unwrap_or(SUBMISSION_DEADLINE_MS);
         if !(1..=SUBMISSION_DEADLINE_MS_MAX).contains(&deadline) {
@@ -215,7 +230,7 @@ impl Config {
             audience,
             authority: text.authority,
             token_keys: text.token_keys.map(|path| folder.join(path)),
-            database_folder,
+            database,
             register_folder,
             metrics_listen: text.metrics_listen,
             submission_deadline: Duration::from_millis(deadline),

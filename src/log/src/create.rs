@@ -15,7 +15,7 @@ use countermark_bundle::entry::{Entry, POLICY_CHANGE_TYPE, PolicyChange};
 use countermark_bundle::key::{PublicKey, PublicKeyError};
 use countermark_bundle::to_sign;
 use countermark_keys::{Role, SignError};
-use countermark_migrations::{Database, Open, OpenError, open_sqlite};
+use countermark_migrations::postgres::PostgresUrl;
 use countermark_signer_policy::PolicySet;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::size::TreeSize;
@@ -25,7 +25,7 @@ use crate::config::{CertifyingConfig, Config, FirstPolicy, NamespaceConfig, Open
 use crate::head_register::{FileRegister, OpenRegisterError};
 use crate::ports::{Clock, HeadRegister, PortFault, WitnessClient};
 use crate::sequencer::{self, Ports};
-use crate::store::sqlite::SqliteStore;
+use crate::stores::{Found, OpenStoreError, StorePlace, Stores, prepare};
 
 /// What became of a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,34 +75,23 @@ pub enum CreateNamespaceError {
     Register(#[from] OpenRegisterError),
     /// The database was not made or opened.
     #[error(transparent)]
-    Database(#[from] OpenError),
+    Database(#[from] OpenStoreError),
     /// The log exists.
-    #[error("{} holds the log {origin} already", path.display())]
+    #[error("{place} holds the log {origin} already")]
     Exists {
         /// The database.
-        path: PathBuf,
+        place: StorePlace,
         /// The log.
         origin: Origin,
     },
-    /// The database holds another log.
-    #[error("{} holds the log {found}, not {expected}", path.display())]
-    OtherLog {
-        /// The database.
-        path: PathBuf,
-        /// The log to be made.
-        expected: Origin,
-        /// The log that is there.
-        found: String,
-    },
     /// The log was lost.
     #[error(
-        "there is no database at {}, but the head register knows a head of size {size} of this log: \
-         restore the database, it must not become a new log",
-        path.display()
+        "the log is not in {place}, but the head register knows a head of size {size} of it: \
+         restore the database, it must not become a new log"
     )]
     Lost {
-        /// Where the database should be.
-        path: PathBuf,
+        /// Where the log should be.
+        place: StorePlace,
         /// The registered size.
         size: TreeSize,
     },
@@ -114,14 +103,20 @@ pub enum CreateNamespaceError {
     Log(#[from] Box<sequencer::CreateError>),
 }
 
-/// A namespace's failure, with its name.
+/// Why not every log was made.
 #[derive(Debug, Error)]
-#[error("namespace {namespace}: {source}")]
-pub struct CreateError {
-    /// The namespace.
-    pub namespace: String,
-    /// Why not.
-    pub source: Box<CreateNamespaceError>,
+pub enum CreateError {
+    /// What all logs are kept in was not made or opened.
+    #[error(transparent)]
+    Database(#[from] OpenStoreError),
+    /// A namespace's failure, with its name.
+    #[error("namespace {namespace}: {source}")]
+    Namespace {
+        /// The namespace.
+        namespace: String,
+        /// Why not.
+        source: Box<CreateNamespaceError>,
+    },
 }
 
 /// The ways to the world that are the same for every namespace.
@@ -131,50 +126,51 @@ pub(crate) struct Outside {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Where the database of a namespace is.
-pub(crate) fn database_path(config: &Config, namespace: &NamespaceConfig) -> PathBuf {
-    config.database_folder.join(format!("{}.sqlite", namespace.namespace))
-}
-
 /// Makes the log of every namespace of the configuration, in its order. With `if_absent` those that exist are left as
-/// they are; otherwise the first of them is an error.
-pub(crate) async fn create(config: &Config, if_absent: bool, outside: &Outside) -> Result<Vec<Created>, CreateError> {
+/// they are; otherwise the first of them is an error. The owner of a PostgreSQL database makes its schema first.
+pub(crate) async fn create(
+    config: &Config,
+    owner: Option<&PostgresUrl>,
+    if_absent: bool,
+    outside: &Outside,
+) -> Result<Vec<Created>, CreateError> {
+    prepare(&config.database, owner).await?;
+    let stores = Stores::open(&config.database).await?;
     let mut made = Vec::with_capacity(config.namespaces.len());
     for namespace in &config.namespaces {
-        let created = create_namespace(config, namespace, if_absent, outside).await;
-        made.push(
-            created.map_err(|source| CreateError {
-                namespace: namespace.namespace.to_string(),
-                source: Box::new(source),
-            })?,
-        );
+        let created = create_namespace(config, &stores, namespace, if_absent, outside).await;
+        made.push(created.map_err(|source| CreateError::Namespace {
+            namespace: namespace.namespace.to_string(),
+            source: Box::new(source),
+        })?);
     }
     Ok(made)
 }
 
 async fn create_namespace(
     config: &Config,
+    stores: &Stores,
     namespace: &NamespaceConfig,
     if_absent: bool,
     outside: &Outside,
 ) -> Result<Created, CreateNamespaceError> {
     let origin = &namespace.origin;
-    make_folder(&config.database_folder)?;
     make_folder(&config.register_folder)?;
     let register = FileRegister::open(&config.register_folder)?;
-    let path = database_path(config, namespace);
-    let exists = path.try_exists().map_err(folder_error(&config.database_folder))?;
-    if !exists && let Some(head) = register.read(origin).await? {
-        return Err(CreateNamespaceError::Lost { path, size: head.size });
+    let found = stores.look(namespace).await?;
+    let place = stores.place(namespace);
+    if matches!(found, Found::Nothing)
+        && let Some(head) = register.read(origin).await?
+    {
+        return Err(CreateNamespaceError::Lost { place, size: head.size });
     }
-    let found = if exists { look(&path, origin).await? } else { Found::Nothing };
     let begun = match found {
         Found::Nothing => None,
         Found::Empty(store) => Some(store),
         Found::Log if if_absent => return Ok(Created::Existing { origin: origin.clone() }),
         Found::Log => {
             let origin = origin.clone();
-            return Err(CreateNamespaceError::Exists { path, origin });
+            return Err(CreateNamespaceError::Exists { place, origin });
         }
     };
     // What can be refused without leaving a file behind is refused before the file is made.
@@ -185,44 +181,19 @@ async fn create_namespace(
     };
     let store = match begun {
         Some(store) => store,
-        // 1. The file, whole and empty. A crash after it: `Found::Empty` above.
-        None => SqliteStore::open(open_sqlite(&path, Database::Log, Open::CreateNew).await?).await?,
+        // 1. The file, whole and empty, where each log has one. A crash after it: `Found::Empty` above.
+        None => stores.make(namespace).await?,
     };
     let ports = Ports {
-        store: Arc::new(store),
+        store,
         register: Arc::new(register),
         witnesses: outside.witnesses.clone(),
         clock: outside.clock.clone(),
     };
-    // 2. The log in the file, then in the register. A crash between: `serve` registers it.
+    // 2. The log in the database, then in the register. A crash between: `serve` registers it.
     let head = sequencer::create(&settings, first, &ports).await.map_err(Box::new)?;
     tracing::info!(%origin, size = %head.size, "the log was made");
     Ok(Created::New { origin: origin.clone(), size: head.size })
-}
-
-/// What stands where the database is to be.
-enum Found {
-    /// No file.
-    Nothing,
-    /// The file of a `create` that went no further.
-    Empty(SqliteStore),
-    /// The log itself.
-    Log,
-}
-
-/// Opens the database of a namespace and looks what is in it.
-async fn look(path: &Path, origin: &Origin) -> Result<Found, CreateNamespaceError> {
-    let store = SqliteStore::open(open_sqlite(path, Database::Log, Open::Existing).await?).await?;
-    let origins = store.origins().await?;
-    match origins.iter().find(|found| *found != origin.as_str()) {
-        Some(found) => Err(CreateNamespaceError::OtherLog {
-            path: path.to_owned(),
-            expected: origin.clone(),
-            found: found.clone(),
-        }),
-        None if origins.is_empty() => Ok(Found::Empty(store)),
-        None => Ok(Found::Log),
-    }
 }
 
 /// The first entry: policy change number 1, signed by the administration key. Ed25519 signs without randomness, so a

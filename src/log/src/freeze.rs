@@ -3,15 +3,13 @@
 //! It needs no key and no running service: the store holds the mark, and refuses every later batch, whoever brings it. A
 //! service that is running learns of it at its next commit. What is in the log is served, proved and cosigned as before.
 
-use countermark_migrations::{Database, Open, OpenError, open_sqlite};
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::size::TreeSize;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::create::database_path;
-use crate::ports::{FreezeError, PortFault, Store as _};
-use crate::store::sqlite::SqliteStore;
+use crate::ports::FreezeError;
+use crate::stores::{OpenStoreError, Stores};
 
 /// A log that never grows again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,10 +31,7 @@ pub enum FreezeNamespaceError {
     },
     /// The database was not opened.
     #[error(transparent)]
-    Database(#[from] OpenError),
-    /// The database failed.
-    #[error(transparent)]
-    Fault(#[from] PortFault),
+    Database(#[from] OpenStoreError),
     /// The log was not frozen.
     #[error(transparent)]
     Freeze(#[from] FreezeError),
@@ -46,8 +41,8 @@ pub enum FreezeNamespaceError {
 pub(crate) async fn freeze(config: &Config, namespace: &str) -> Result<Frozen, FreezeNamespaceError> {
     let found = config.namespaces.iter().find(|one| one.namespace.as_str() == namespace);
     let found = found.ok_or_else(|| FreezeNamespaceError::UnknownNamespace { namespace: namespace.to_owned() })?;
-    let pool = open_sqlite(&database_path(config, found), Database::Log, Open::Existing).await?;
-    let size = SqliteStore::open(pool).await?.freeze(&found.origin).await?;
+    let store = Stores::open(&config.database).await?.existing(found).await?;
+    let size = store.freeze(&found.origin).await?;
     tracing::info!(origin = %found.origin, %size, "the log was frozen");
     Ok(Frozen { origin: found.origin.clone(), size })
 }

@@ -41,6 +41,7 @@ pub mod freeze;
 mod http;
 mod plexi;
 pub mod serve;
+pub mod stores;
 
 #[cfg(test)]
 mod testing;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use countermark_migrations::{Database, Open, OpenError, open_sqlite};
 use countermark_service::listener::{BindError, bind};
 use metrics_exporter_prometheus::BuildError;
 use thiserror::Error;
@@ -21,12 +20,12 @@ use tokio::time::timeout;
 use crate::auth::{TokenGate, TokenKeysError};
 use crate::clock::SystemClock;
 use crate::config::{Config, NamespaceConfig, OpenNamespaceError};
-use crate::create::{Outside, database_path};
+use crate::create::Outside;
 use crate::head_register::{FileRegister, OpenRegisterError};
 use crate::http::{self, Service, exposition};
-use crate::ports::{HeadRegister, PortFault};
+use crate::ports::HeadRegister;
 use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
-use crate::store::sqlite::SqliteStore;
+use crate::stores::{OpenStoreError, Stores};
 use crate::witness_client::{ClientError, HttpWitnessClient};
 
 /// How long requests under way have, beyond the deadline of a submission, when the service ends.
@@ -40,10 +39,7 @@ pub enum ServeNamespaceError {
     Open(#[from] OpenNamespaceError),
     /// The database was not opened.
     #[error(transparent)]
-    Database(#[from] OpenError),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] PortFault),
+    Database(#[from] OpenStoreError),
     /// The namespace was not started.
     #[error(transparent)]
     Start(#[from] Box<StartError>),
@@ -64,6 +60,9 @@ pub enum ServeError {
     /// Nothing can be measured.
     #[error("metrics_listen: {0}")]
     Metrics(#[from] BuildError),
+    /// The database of all namespaces was not opened.
+    #[error(transparent)]
+    Database(#[from] OpenStoreError),
     /// There is no way to the witnesses.
     #[error(transparent)]
     WitnessClient(#[from] ClientError),
@@ -145,9 +144,10 @@ type Started = (NamespaceHandle, JoinHandle<Ended>);
 
 async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, ServeError> {
     let register: Arc<dyn HeadRegister> = Arc::new(FileRegister::open(&config.register_folder)?);
+    let stores = Stores::open(&config.database).await?;
     let mut started = Vec::with_capacity(config.namespaces.len());
     for namespace in &config.namespaces {
-        match start(config, namespace, &register, outside).await {
+        match start(&stores, namespace, &register, outside).await {
             Ok(one) => started.push(one),
             Err(source) => {
                 stop_all(started).await;
@@ -162,16 +162,14 @@ async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, S
 }
 
 async fn start(
-    config: &Config,
+    stores: &Stores,
     namespace: &NamespaceConfig,
     register: &Arc<dyn HeadRegister>,
     outside: &Outside,
 ) -> Result<Started, ServeNamespaceError> {
     let settings = namespace.open()?;
-    let path = database_path(config, namespace);
-    let pool = open_sqlite(&path, Database::Log, Open::Existing).await?;
     let ports = Ports {
-        store: Arc::new(SqliteStore::open(pool).await?),
+        store: stores.existing(namespace).await?,
         register: register.clone(),
         witnesses: outside.witnesses.clone(),
         clock: outside.clock.clone(),

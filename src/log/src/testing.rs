@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod faulty;
 pub(crate) mod keys;
 pub(crate) mod ports;
+pub(crate) mod postgres;
 pub(crate) mod witnesses;
 pub(crate) mod world;
 

@@ -22,8 +22,13 @@ fn the_verbs_are_read_with_their_arguments() {
     let Some(Command::Create(create)) = parse("create --config log.toml") else { panic!("create") };
     assert!(!create.if_absent);
     assert!(matches!(parse("create --config log.toml --if-absent"), Some(Command::Create(create)) if create.if_absent));
+    let owned = parse("create --config log.toml --owner-url-file owner.url");
+    assert!(matches!(owned, Some(Command::Create(create)) if create.owner_url_file == Some("owner.url".into())));
+    assert!(matches!(parse("migrate --config log.toml --owner-url-file owner.url"), Some(Command::Migrate(_))));
     assert!(matches!(parse("check-config --config log.toml"), Some(Command::CheckConfig(_))));
-    for wrong in ["serve", "create", "check-config", "serve --config a --config b", "start --config a"] {
+    for wrong in
+        ["serve", "create", "check-config", "migrate --config a", "serve --config a --config b", "start --config a"]
+    {
         assert!(parse(wrong).is_none(), "{wrong}");
     }
 }

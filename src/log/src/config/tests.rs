@@ -37,7 +37,7 @@ fn a_whole_configuration_is_read_and_its_defaults_follow_from_the_trust_file() {
     let config = house.config();
     assert_eq!((config.authority.as_str(), config.audience.as_str()), ("log.example", "log.example"));
     assert_eq!(config.submission_deadline, Duration::from_secs(2));
-    assert_eq!(config.database_folder, house.path("databases"));
+    assert!(matches!(&config.database, DatabaseConfig::Folder(path) if *path == house.path("databases")));
     let names: Vec<_> = config.namespaces.iter().map(|one| one.origin.as_str()).collect();
     assert_eq!(names, ["log.example/backup", "log.example/keys"]);
     let namespace = &config.namespaces[0];
@@ -247,4 +247,36 @@ fn keys_and_policies_that_do_not_open_are_told() {
     house.stray_key("backup/log.key", Role::Log, "backup/passphrase");
     let error = namespace.open().err().unwrap();
     assert!(matches!(&error, OpenNamespaceError::KeyChanged { path } if *path == log_key), "{error}");
+}
+
+#[test]
+fn logs_are_kept_in_files_or_in_postgresql_and_not_in_both() {
+    let house = House::new(&["backup"]);
+    let folder = "database_folder = \"databases\"\n";
+    let with = |text: &str| house.parse(&format!("{}\n{text}", house.text.replace(folder, "")));
+    let refused = |text: &str| match with(text).unwrap_err() {
+        ConfigError::Database(error) => error,
+        other => panic!("{other}"),
+    };
+    let url = "postgres://log:hunter2@db/countermark";
+    let config = with(&format!("[postgres]\nurl = \"{url}\"")).unwrap();
+    let DatabaseConfig::Postgres(found) = &config.database else { panic!("{:?}", config.database) };
+    assert_eq!((found.place().host.as_str(), found.place().database.as_str()), ("db", "countermark"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    fs::write(house.path("postgres.url"), format!("{url}\n")).unwrap();
+    let config = with("[postgres]\nurl_file = \"postgres.url\"").unwrap();
+    assert!(matches!(config.database, DatabaseConfig::Postgres(_)));
+    assert!(matches!(refused(""), DatabaseConfigError::Nowhere));
+    let both = house.parse(&format!("{}\n[postgres]\nurl = \"{url}\"", house.text)).unwrap_err();
+    assert!(matches!(both, ConfigError::Database(DatabaseConfigError::Twice)), "{both}");
+    assert!(matches!(refused("[postgres]"), DatabaseConfigError::OneUrl));
+    let two = format!("[postgres]\nurl_file = \"postgres.url\"\nurl = \"{url}\"");
+    assert!(matches!(refused(&two), DatabaseConfigError::OneUrl));
+    let unread = refused("[postgres]\nurl_file = \"none.url\"");
+    assert!(matches!(unread, DatabaseConfigError::ReadUrl { .. }), "{unread}");
+    assert_names(&unread, &["none.url"]);
+    let bad = refused("[postgres]\nurl = \"postgres://db/countermark\"");
+    assert!(matches!(bad, DatabaseConfigError::Url(_)), "{bad}");
+    assert_names(&bad, &["postgres.url", "user"]);
+    assert!(matches!(with("[postgres]\nhost = \"db\"").unwrap_err(), ConfigError::Toml(_)));
 }

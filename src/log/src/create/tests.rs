@@ -3,14 +3,29 @@ use std::fs;
 use super::*;
 use crate::config::house::{House, origin, register_file};
 use crate::ports::StoreReader as _;
+use crate::store::sqlite::SqliteStore;
+use crate::testing::postgres::TestPostgres;
+use countermark_migrations::postgres::{OpenPostgresError, PostgresUrl};
+use countermark_migrations::{Database, Open, OpenError, open_sqlite};
 use countermark_tlog::size::LeafIndex;
 
 async fn make(house: &House, if_absent: bool) -> Result<Vec<Created>, CreateError> {
-    create(&house.config(), if_absent, &house.outside()).await
+    create(&house.config(), None, if_absent, &house.outside()).await
 }
 
 async fn refused(house: &House, if_absent: bool) -> CreateNamespaceError {
-    *make(house, if_absent).await.unwrap_err().source
+    of_namespace(make(house, if_absent).await.unwrap_err())
+}
+
+/// What went wrong with the one namespace.
+fn of_namespace(error: CreateError) -> CreateNamespaceError {
+    match error {
+        CreateError::Namespace { namespace, source } => {
+            assert!(["backup", "keys"].contains(&namespace.as_str()), "{namespace}");
+            *source
+        }
+        CreateError::Database(error) => panic!("{error}"),
+    }
 }
 
 fn new(namespace: &str) -> Created {
@@ -27,7 +42,8 @@ async fn every_namespace_gets_a_log_that_begins_with_its_policy() {
     assert_eq!(make(&house, false).await.unwrap(), [new("backup"), new("keys")]);
     assert!(register_file(&house, "backup").exists());
     let path = house.path("databases/backup.sqlite");
-    let Found::Log = look(&path, &origin("backup")).await.unwrap() else { panic!("the log is there") };
+    let stores = Stores::open(&house.config().database).await.unwrap();
+    let Found::Log = stores.look(&house.config().namespaces[0]).await.unwrap() else { panic!("the log is there") };
     let store = SqliteStore::open(open_sqlite(&path, Database::Log, Open::Existing).await.unwrap()).await.unwrap();
     let first = store.entries(&origin("backup"), LeafIndex::new(0).unwrap(), 9).await.unwrap();
     assert_eq!(first.len(), 1);
@@ -42,7 +58,7 @@ async fn a_log_that_exists_is_refused_or_left_as_it_is() {
     make(&house, true).await.unwrap();
     let refusal = refused(&house, false).await;
     assert!(
-        matches!(&refusal, CreateNamespaceError::Exists { path, .. } if path.ends_with("backup.sqlite")),
+        matches!(&refusal, CreateNamespaceError::Exists { place: StorePlace::File(path), .. } if path.ends_with("backup.sqlite")),
         "{refusal}"
     );
     assert_eq!(make(&house, true).await.unwrap(), [existing("backup")]);
@@ -52,7 +68,7 @@ async fn a_log_that_exists_is_refused_or_left_as_it_is() {
 async fn a_namespace_that_is_added_later_is_made_beside_the_old_one() {
     let house = House::new(&["backup", "keys"]);
     let first = house.text.split("\n[[namespace]]").take(2).collect::<Vec<_>>().join("\n[[namespace]]");
-    create(&house.parse(&first).unwrap(), false, &house.outside()).await.unwrap();
+    create(&house.parse(&first).unwrap(), None, false, &house.outside()).await.unwrap();
     assert_eq!(make(&house, true).await.unwrap(), [existing("backup"), new("keys")]);
 }
 
@@ -124,7 +140,7 @@ async fn the_database_of_another_log_is_refused() {
     fs::copy(&from, &to).unwrap();
     let refusal = refused(&house, true).await;
     assert!(
-        matches!(&refusal, CreateNamespaceError::OtherLog { found, .. } if found == "log.example/backup"),
+        matches!(&refusal, CreateNamespaceError::Database(OpenStoreError::OtherLog { found, .. }) if found == "log.example/backup"),
         "{refusal}"
     );
 }
@@ -134,11 +150,11 @@ async fn nothing_is_made_without_the_key_and_the_officers_of_the_first_entry() {
     let house = House::new(&["backup"]);
     let without = |line: &str| house.text.lines().filter(|text| !text.starts_with(line)).collect::<Vec<_>>().join("\n");
     let config = house.parse(&without("administration_key_file")).unwrap();
-    let refusal = create(&config, false, &house.outside()).await.unwrap_err();
-    assert!(matches!(*refusal.source, CreateNamespaceError::NoAdministrationKey), "{refusal}");
+    let refusal = create(&config, None, false, &house.outside()).await.unwrap_err();
+    assert!(matches!(of_namespace(refusal), CreateNamespaceError::NoAdministrationKey));
     let text = without("officers").replace("approvals_needed = 2", "");
-    let refusal = create(&house.parse(&text).unwrap(), false, &house.outside()).await.unwrap_err();
-    assert!(matches!(*refusal.source, CreateNamespaceError::NoOfficers), "{refusal}");
+    let refusal = create(&house.parse(&text).unwrap(), None, false, &house.outside()).await.unwrap_err();
+    assert!(matches!(of_namespace(refusal), CreateNamespaceError::NoOfficers));
     assert!(!house.path("databases/backup.sqlite").exists(), "nothing was left behind");
 }
 
@@ -148,15 +164,63 @@ async fn what_stands_in_the_way_is_named() {
     fs::create_dir(house.path("databases")).unwrap();
     fs::write(house.path("databases/backup.sqlite-wal"), "").unwrap();
     let refusal = refused(&house, false).await;
-    assert!(matches!(refusal, CreateNamespaceError::Database(OpenError::JournalWithoutDatabase { .. })), "{refusal}");
+    let journal = matches!(
+        &refusal,
+        CreateNamespaceError::Database(OpenStoreError::File(OpenError::JournalWithoutDatabase { .. }))
+    );
+    assert!(journal, "{refusal}");
     let house = House::new(&["backup"]);
     fs::write(house.path("databases"), "").unwrap();
-    let refusal = refused(&house, false).await;
-    assert!(matches!(refusal, CreateNamespaceError::Folder { .. }), "{refusal}");
+    let refusal = make(&house, false).await.unwrap_err();
+    assert!(matches!(refusal, CreateError::Database(OpenStoreError::Folder { .. })), "{refusal}");
     let house = House::new(&["backup"]);
     let config = house.config();
     fs::remove_file(house.path("backup/certificate.key")).unwrap();
-    let refusal = create(&config, false, &house.outside()).await.unwrap_err();
-    assert!(matches!(*refusal.source, CreateNamespaceError::Open(_)), "{refusal}");
-    assert_eq!(refusal.namespace, "backup");
+    let refusal = create(&config, None, false, &house.outside()).await.unwrap_err();
+    assert!(matches!(of_namespace(refusal), CreateNamespaceError::Open(_)));
+}
+
+/// A house whose logs are kept in a database of this server.
+fn in_postgres(house: &House, postgres: &TestPostgres) -> Config {
+    let text = house.text.replace("database_folder = \"databases\"\n", "");
+    house.parse(&format!("{text}\n[postgres]\nurl = \"{}\"", postgres.url("service"))).unwrap()
+}
+
+#[tokio::test]
+async fn logs_are_made_in_postgresql_whose_owner_made_the_schema() {
+    let (house, postgres) = (House::new(&["backup", "keys"]), TestPostgres::empty().await);
+    let config = in_postgres(&house, &postgres);
+    let refused = create(&config, None, false, &house.outside()).await.unwrap_err();
+    assert!(
+        matches!(refused, CreateError::Database(OpenStoreError::Postgres(OpenPostgresError::Missing { .. }))),
+        "{refused}"
+    );
+    let owner = PostgresUrl::parse(&postgres.url("owner")).unwrap();
+    let made = create(&config, Some(&owner), false, &house.outside()).await.unwrap();
+    assert_eq!(made, [new("backup"), new("keys")]);
+    let refusal = create(&config, None, false, &house.outside()).await.unwrap_err();
+    let refusal = of_namespace(refusal);
+    assert!(matches!(&refusal, CreateNamespaceError::Exists { place: StorePlace::Postgres(_), .. }), "{refusal}");
+    let again = create(&config, Some(&owner), true, &house.outside()).await.unwrap();
+    assert_eq!(again, [existing("backup"), existing("keys")]);
+}
+
+#[tokio::test]
+async fn a_log_that_postgresql_lost_does_not_become_a_new_one() {
+    let (house, postgres) = (House::new(&["backup"]), TestPostgres::migrated().await);
+    create(&in_postgres(&house, &postgres), None, false, &house.outside()).await.unwrap();
+    let other = TestPostgres::migrated().await;
+    for if_absent in [false, true] {
+        let refusal = create(&in_postgres(&house, &other), None, if_absent, &house.outside()).await.unwrap_err();
+        let refusal = of_namespace(refusal);
+        assert!(matches!(refusal, CreateNamespaceError::Lost { .. }), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_is_refused_where_there_is_no_postgresql() {
+    let house = House::new(&["backup"]);
+    let owner = PostgresUrl::parse("postgres://owner@localhost/countermark").unwrap();
+    let refused = create(&house.config(), Some(&owner), false, &house.outside()).await.unwrap_err();
+    assert!(matches!(refused, CreateError::Database(OpenStoreError::OwnerOfFiles)), "{refused}");
 }

@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::config::house::{House, PATIENCE, register_file};
 use crate::create::create;
+use countermark_migrations::{Database, Open, OpenError, open_sqlite};
 
 /// A service that is running in a task of its own.
 struct Running {
@@ -54,7 +55,7 @@ impl Running {
 
 async fn made(namespaces: &[&str]) -> House {
     let house = House::new(namespaces);
-    create(&house.config(), false, &house.outside()).await.unwrap();
+    create(&house.config(), None, false, &house.outside()).await.unwrap();
     house
 }
 
@@ -132,7 +133,10 @@ async fn a_namespace_that_does_not_start_stops_the_others_again() {
     let refused = Running::begin(&house).await.err().unwrap();
     let ServeError::Namespace { namespace, source } = refused else { panic!("{refused}") };
     assert_eq!(namespace, "keys");
-    assert!(matches!(*source, ServeNamespaceError::Database(OpenError::Missing { .. })), "{source}");
+    assert!(
+        matches!(*source, ServeNamespaceError::Database(OpenStoreError::File(OpenError::Missing { .. }))),
+        "{source}"
+    );
     fs::rename(house.path("keys.sqlite"), &lost).unwrap();
     Running::begin(&house).await.unwrap().end().await;
 }

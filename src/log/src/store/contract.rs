@@ -1,5 +1,9 @@
 //! What every back end of the store owes, as tests that each of them runs.
 
+mod freezing;
+mod keys;
+mod racing;
+
 use std::sync::Arc;
 
 use countermark_bundle::identity::Digest;
@@ -12,33 +16,97 @@ use countermark_tlog::tile::{TileCoord, tiles_for_growth};
 
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
+use sqlx::SqlitePool;
+use tempfile::TempDir;
+
 use crate::ports::{
     CommitError, CreateNamespaceError, LogKind, Store, StoredPublication, TakeWriterError, WriterEpoch, WriterId,
 };
 use crate::stage::{NewEntry, SignedBatch, Tree, stage};
 use crate::testing::TestSigner;
+use crate::testing::postgres::TestPostgres;
+
+use freezing::{
+    a_frozen_log_never_grows, a_log_that_is_not_there_is_not_frozen, a_raw_log_may_begin_with_no_entry,
+    the_kind_of_a_log_is_kept,
+};
+use keys::{
+    a_batch_of_4096_entries_is_kept, an_opaque_entry_is_found_by_its_leaf_hash_alone,
+    one_kind_of_key_is_not_found_as_the_other,
+};
+use racing::{of_two_commits_at_one_size_one_is_kept, of_two_writers_that_start_at_once_one_commits};
 
 const A: WriterId = WriterId([1; 16]);
 const B: WriterId = WriterId([2; 16]);
 
+/// A place that holds a store, and opens it as often as it is asked to.
+trait BackEnd {
+    async fn new() -> Self;
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+#[derive(Default)]
+struct InMemory(Arc<MemoryStore>);
+
+impl BackEnd for InMemory {
+    async fn new() -> Self {
+        Self::default()
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        self.0.clone()
+    }
+}
+
+struct InSqlite(TempDir);
+
+impl InSqlite {
+    async fn opened(&self, open: Open) -> SqlitePool {
+        open_sqlite(&self.0.path().join("log.db"), Database::Log, open).await.unwrap()
+    }
+}
+
+impl BackEnd for InSqlite {
+    async fn new() -> Self {
+        let made = Self(tempfile::tempdir().unwrap());
+        made.opened(Open::CreateNew).await.close().await;
+        made
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(self.opened(Open::Existing).await).await.unwrap())
+    }
+}
+
+impl BackEnd for TestPostgres {
+    async fn new() -> Self {
+        Self::migrated().await
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.store().await)
+    }
+}
+
 macro_rules! contract {
     ($($claim:ident),* $(,)?) => {
-        mod memory {
+        contract!(@ memory, InMemory, $($claim),*);
+        contract!(@ sqlite, InSqlite, $($claim),*);
+        contract!(@ postgres, TestPostgres, $($claim),*);
+    };
+    (@ $name:ident, $back_end:ty, $($claim:ident),*) => {
+        mod $name {
             use super::*;
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
-                super::$claim(Arc::new(MemoryStore::default())).await;
+                let back_end = <$back_end>::new().await;
+                super::$claim(back_end.open().await).await;
             })*
-        }
 
-        mod sqlite {
-            use super::*;
-            $(#[tokio::test]
-            async fn $claim() {
-                let folder = tempfile::tempdir().unwrap();
-                let pool = open_sqlite(&folder.path().join("log.db"), Database::Log, Open::CreateNew).await.unwrap();
-                super::$claim(Arc::new(SqliteStore::open(pool).await.unwrap())).await;
-            })*
+            #[tokio::test]
+            async fn what_a_log_is_survives_opening_it_again() {
+                freezing::what_a_log_is_survives_opening_it_again(&<$back_end>::new().await).await;
+            }
         }
     };
 }
@@ -55,6 +123,15 @@ contract!(
     tiles_are_those_of_the_tree_at_every_size,
     the_largest_publication_is_kept,
     namespaces_do_not_meet,
+    a_raw_log_may_begin_with_no_entry,
+    the_kind_of_a_log_is_kept,
+    a_frozen_log_never_grows,
+    a_log_that_is_not_there_is_not_frozen,
+    one_kind_of_key_is_not_found_as_the_other,
+    an_opaque_entry_is_found_by_its_leaf_hash_alone,
+    a_batch_of_4096_entries_is_kept,
+    of_two_writers_that_start_at_once_one_commits,
+    of_two_commits_at_one_size_one_is_kept,
 );
 
 fn origin(name: &str) -> Origin {
@@ -64,6 +141,10 @@ fn origin(name: &str) -> Origin {
 fn batch(name: &str, tree: &Tree, entries: impl IntoIterator<Item = String>) -> SignedBatch {
     let entries =
         entries.into_iter().map(|text| NewEntry::new(Digest::of(text.as_bytes()), text.into_bytes().into())).collect();
+    batch_of(name, tree, entries)
+}
+
+fn batch_of(name: &str, tree: &Tree, entries: Vec<NewEntry>) -> SignedBatch {
     let signer = TestSigner::new(Role::Log, 1);
     let key = signer.vkey(name, SignatureType::Ed25519);
     stage(&origin(name), tree, entries).unwrap().sign(&signer, &key).unwrap()

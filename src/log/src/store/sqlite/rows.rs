@@ -1,17 +1,18 @@
-//! Rows of the log's tables: how values stand in SQL, and the statements of one batch.
+//! Rows of the log's tables: the statements of one batch.
 
 use std::collections::HashMap;
 
 use countermark_bundle::identity::Digest;
 use countermark_tlog::checkpoint::Origin;
-use countermark_tlog::hash::{HASH_BYTES, Hash, RootHash};
-use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::TileCoord;
+use countermark_tlog::hash::{Hash, RootHash};
+use countermark_tlog::size::LeafIndex;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
-use thiserror::Error;
 
-use crate::ports::{LogKind, PortFault, PortName, StoredHead};
+use crate::ports::{PortFault, StoredHead};
 use crate::stage::SignedBatch;
+use crate::store::values::{ValueError, bytes32};
+
+pub(super) use crate::store::values::{fault, from_sql, leaf_index, log_kind, tile_coord, to_sql, tree_size};
 
 /// The bits of an `entry_id` that hold the leaf index.
 const INDEX_BITS: u32 = 48;
@@ -20,59 +21,11 @@ const INDEX_END: i64 = 1 << INDEX_BITS;
 /// The rows of one statement. A fixed number is one statement that SQLite reads once.
 const ROWS_MAX: usize = 256;
 
-/// Why a stored value is not one that the program wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum ValueError {
-    /// A number outside of the range that SQL and the program share.
-    #[error("a stored number is out of range")]
-    OutOfRange,
-    /// A kind of log that this program does not know.
-    #[error("a stored kind is unknown")]
-    Kind,
-    /// A blob of the wrong length.
-    #[error("a stored hash has {found} bytes, not 32")]
-    HashLength {
-        /// Its length.
-        found: usize,
-    },
-}
-
-/// Names what failed.
-pub(super) fn fault<E: std::error::Error + Send + Sync + 'static>(action: &'static str) -> impl Fn(E) -> PortFault {
-    move |source| PortFault { port: PortName::Store, action, source: Box::new(source) }
-}
-
-/// SQLite's integers are signed.
-pub(super) fn to_sql(number: u64, action: &'static str) -> Result<i64, PortFault> {
-    i64::try_from(number).map_err(|_| fault(action)(ValueError::OutOfRange))
-}
-
-pub(super) fn from_sql(number: i64, action: &'static str) -> Result<u64, PortFault> {
-    u64::try_from(number).map_err(|_| fault(action)(ValueError::OutOfRange))
-}
-
-pub(super) fn tree_size(number: i64, action: &'static str) -> Result<TreeSize, PortFault> {
-    TreeSize::new(from_sql(number, action)?).ok_or_else(|| fault(action)(ValueError::OutOfRange))
-}
-
-pub(super) fn leaf_index(number: i64, action: &'static str) -> Result<LeafIndex, PortFault> {
-    LeafIndex::new(from_sql(number, action)?).ok_or_else(|| fault(action)(ValueError::OutOfRange))
-}
-
 /// Where an entry stands among those of its log: `entry_id` has 48 bits for it.
 pub(super) fn in_log(index: LeafIndex, action: &'static str) -> Result<i64, PortFault> {
     let index = to_sql(index.get(), action)?;
     // Past the end of a log is past its last entry, not in the next log.
     Ok(index.min(INDEX_END))
-}
-
-/// The kind of log that a word stands for.
-pub(super) fn log_kind(word: &str, action: &'static str) -> Result<LogKind, PortFault> {
-    LogKind::parse(word).ok_or_else(|| fault(action)(ValueError::Kind))
-}
-
-fn blob32(bytes: &[u8], action: &'static str) -> Result<[u8; 32], PortFault> {
-    bytes.try_into().map_err(|_| fault(action)(ValueError::HashLength { found: bytes.len() }))
 }
 
 /// The newest signed head of a log.
@@ -87,7 +40,7 @@ pub(super) async fn newest_head(
             .fetch_one(connection)
             .await
             .map_err(fault(action))?;
-    Ok(StoredHead { size: tree_size(size, action)?, root: RootHash(Hash(blob32(&root, action)?)), checkpoint })
+    Ok(StoredHead { size: tree_size(size, action)?, root: RootHash(Hash(bytes32(&root, action)?)), checkpoint })
 }
 
 /// Entries, full tiles, right edge and head of one batch, inside the caller's transaction.
@@ -247,16 +200,8 @@ pub(super) async fn indexes_by_identity(
         let query = query.build_query_as().persistent(identities.len() == ROWS_MAX);
         let rows: Vec<(Vec<u8>, i64)> = query.fetch_all(pool).await.map_err(fault(action))?;
         for (identity, index) in rows {
-            found.insert(Digest(blob32(&identity, action)?), leaf_index(index, action)?);
+            found.insert(Digest(bytes32(&identity, action)?), leaf_index(index, action)?);
         }
     }
     Ok(found)
-}
-
-/// The place and width of a stored partial tile.
-pub(super) fn tile_coord(level: i64, index: i64, hashes: &[u8], action: &'static str) -> Result<TileCoord, PortFault> {
-    let out_of_range = || fault(action)(ValueError::OutOfRange);
-    let level = u8::try_from(level).map_err(|_| out_of_range())?;
-    let width = u16::try_from(hashes.len() / HASH_BYTES).map_err(|_| out_of_range())?;
-    TileCoord::new(level, from_sql(index, action)?, width).map_err(|_| out_of_range())
 }
