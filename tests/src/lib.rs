@@ -1,5 +1,7 @@
-//! What the whole-system tests share: where the repository is.
+//! What the tests share: where the repository is, and a real S3 server.
 #![forbid(unsafe_code)]
+
+pub mod s3_server;
 
 use std::path::{Path, PathBuf};
 

@@ -19,6 +19,7 @@
 pub mod admit;
 pub mod clock;
 pub mod head_register;
+pub mod objects;
 pub mod ports;
 pub mod proofs;
 pub mod published;
