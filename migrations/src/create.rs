@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteJournalMode;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempPath;
 
-use crate::open::{OpenError, connect_options, migrate, sql_at};
+use crate::open::{OpenError, migrate, migrating_options, sql_at};
 use crate::{Database, embedded};
 
 /// The files that SQLite keeps beside a database.
@@ -26,7 +26,7 @@ pub(crate) async fn create(path: &Path, database: Database) -> Result<(), OpenEr
     // 2. Marker and schema in one transaction, with a rollback journal: a write-ahead log would be a
     //    second file that the rename in step 4 cannot take along.
     let mut connection =
-        connect_options(&draft).journal_mode(SqliteJournalMode::Delete).connect().await.map_err(sql_at(path))?;
+        migrating_options(&draft).journal_mode(SqliteJournalMode::Delete).connect().await.map_err(sql_at(path))?;
     write_schema(&mut connection, path, database).await?;
     connection.close().await.map_err(sql_at(path))?;
     // 3. The content is on the disk before the name is.

@@ -95,6 +95,12 @@ pub enum OpenError {
         /// What failed.
         source: MigrateError,
     },
+    /// A migration left a row that refers to nothing; nothing of it was kept.
+    #[error("a migration of {} would leave rows that refer to nothing", path.display())]
+    ForeignKeys {
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite failed.
     #[error("cannot open {}", path.display())]
     Sqlite {
@@ -124,18 +130,13 @@ pub async fn open_sqlite(path: &Path, database: Database, open: Open) -> Result<
         Open::Existing => refuse_missing(path, database)?,
     }
     recognise(path, database).await?;
+    bring_up_to_date(path, database).await?;
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .connect_with(connect_options(path).journal_mode(SqliteJournalMode::Wal))
         .await
         .map_err(sql_at(path))?;
-    match bring_up_to_date(&pool, path, database).await {
-        Ok(()) => Ok(pool),
-        Err(error) => {
-            pool.close().await;
-            Err(error)
-        }
-    }
+    Ok(pool)
 }
 
 fn refuse_missing(path: &Path, database: Database) -> Result<(), OpenError> {
@@ -167,10 +168,11 @@ async fn recognise(path: &Path, database: Database) -> Result<(), OpenError> {
 
 /// Applies what is missing in one transaction, so that two processes that open one file do not both
 /// apply, and a crash leaves the old schema.
-async fn bring_up_to_date(pool: &SqlitePool, path: &Path, database: Database) -> Result<(), OpenError> {
+async fn bring_up_to_date(path: &Path, database: Database) -> Result<(), OpenError> {
     let migrator = embedded::migrator(database);
     let known = embedded::newest_version(&migrator);
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(sql_at(path))?;
+    let mut connection = migrating_options(path).connect().await.map_err(sql_at(path))?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(sql_at(path))?;
     let found: i64 = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
         .fetch_one(&mut *transaction)
         .await
@@ -178,16 +180,29 @@ async fn bring_up_to_date(pool: &SqlitePool, path: &Path, database: Database) ->
     if found > known {
         return Err(OpenError::NewerSchema { path: path.to_owned(), found, known });
     }
-    migrate(&mut transaction, &migrator, path).await?;
-    transaction.commit().await.map_err(sql_at(path))
+    if found < known {
+        migrate(&mut transaction, &migrator, path).await?;
+    } else {
+        // Only compares checksums.
+        apply(&mut transaction, &migrator, path).await?;
+    }
+    transaction.commit().await.map_err(sql_at(path))?;
+    connection.close().await.map_err(sql_at(path))
 }
 
-/// Applies what is missing inside the caller's transaction.
+/// Applies what is missing inside the caller's transaction, on a connection of [`migrating_options`].
 pub(crate) async fn migrate(
     connection: &mut SqliteConnection,
     migrator: &Migrator,
     path: &Path,
 ) -> Result<(), OpenError> {
+    apply(connection, migrator, path).await?;
+    // SPEC: SQLite, "Making Other Kinds Of Table Schema Changes", step 10.
+    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_optional(connection).await.map_err(sql_at(path))?;
+    if broken.is_some() { Err(OpenError::ForeignKeys { path: path.to_owned() }) } else { Ok(()) }
+}
+
+async fn apply(connection: &mut SqliteConnection, migrator: &Migrator, path: &Path) -> Result<(), OpenError> {
     // `run_direct` and not `run`: the latter's bounds make this future one that no task can own.
     migrator.run_direct(None, connection, false).await.map_err(|error| {
         let path = path.to_owned();
@@ -198,6 +213,11 @@ pub(crate) async fn migrate(
             source => OpenError::Migrate { path, source },
         }
     })
+}
+
+/// A connection that migrates: a table that is made anew may go while others still refer to its name.
+pub(crate) fn migrating_options(path: &Path) -> SqliteConnectOptions {
+    connect_options(path).foreign_keys(false)
 }
 
 /// What every connection of ours has; the journal mode is the caller's.

@@ -61,6 +61,7 @@ async fn a_created_database_opens_again_and_carries_its_marker() {
 async fn a_created_database_is_readable_by_its_owner_alone() {
     let (_folder, path) = folder();
     let pool = open_sqlite(&path, Database::Witness, Open::CreateNew).await.unwrap();
+    sqlx::query("PRAGMA user_version = 7").execute(&pool).await.unwrap();
     for file in ["state.sqlite", "state.sqlite-wal"] {
         let mode = fs::metadata(path.with_file_name(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");

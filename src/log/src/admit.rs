@@ -20,11 +20,13 @@ use countermark_bundle::namespace_state::{NamespaceState, PolicyInForce, RuleVio
 use countermark_bundle::statement::ParsedStatement;
 use countermark_bundle::to_sign;
 use countermark_keys::SignError;
-use countermark_signer_policy::{Action, Request};
+use countermark_signer_policy::{Action, PolicySet, Request};
 use tracing::error;
 
 use crate::clock::timestamp;
-use crate::sequencer::{NamespaceSettings, Submission, SubmitError, SubmitFault};
+use crate::foundation::NextState;
+use crate::ports::LogKind;
+use crate::sequencer::{Certifying, NamespaceSettings, Submission, SubmitError, SubmitFault};
 use crate::stage::NewEntry;
 
 pub use refusal::{Refusal, rule_name};
@@ -34,6 +36,7 @@ pub use refusal::{Refusal, rule_name};
 pub(crate) enum Parsed {
     Statement(Box<UntrustedStatement>),
     Entry { entry: Box<Entry>, bytes: Arc<[u8]> },
+    Raw(NewEntry),
 }
 
 /// A statement that nobody has admitted.
@@ -46,9 +49,15 @@ pub(crate) struct UntrustedStatement {
 }
 
 impl Parsed {
-    pub(crate) fn parse(submission: Submission) -> Result<Self, Refusal> {
-        match submission {
-            Submission::Statement { statement, approvals, attestations, submitter } => {
+    /// Reads a submission to a log of this kind.
+    pub(crate) fn parse(submission: Submission, kind: LogKind) -> Result<Self, Refusal> {
+        match (submission, kind) {
+            (Submission::Raw(entry), LogKind::Raw) => Ok(Self::Raw(entry)),
+            (Submission::Raw(_), LogKind::FleetKeys)
+            | (Submission::Statement { .. } | Submission::Entry { .. }, LogKind::Raw) => {
+                Err(Refusal::OtherKind { kind })
+            }
+            (Submission::Statement { statement, approvals, attestations, submitter }, LogKind::FleetKeys) => {
                 Ok(Self::Statement(Box::new(UntrustedStatement {
                     parsed: ParsedStatement::parse(&statement)?,
                     approvals,
@@ -56,7 +65,7 @@ impl Parsed {
                     submitter,
                 })))
             }
-            Submission::Entry { bytes, submitter: _ } => {
+            (Submission::Entry { bytes, submitter: _ }, LogKind::FleetKeys) => {
                 let entry = Entry::parse(&bytes)?;
                 match entry {
                     // The first is the log's own to write. The second changes keys that this process holds and the quorum
@@ -81,6 +90,7 @@ impl Parsed {
                 Digest::of(&to_sign::certified_statement_identity(origin, parsed.digest()))
             }
             Self::Entry { entry, .. } => entry.identity(),
+            Self::Raw(entry) => entry.identity,
         }
     }
 
@@ -88,12 +98,16 @@ impl Parsed {
     pub(crate) fn admit(
         self,
         settings: &NamespaceSettings,
-        state: &mut NamespaceState,
+        state: &mut NextState,
         now_ms: u64,
     ) -> Result<NewEntry, SubmitError> {
         let identity = self.identity();
-        let bytes = match self {
-            Self::Statement(statement) => {
+        let bytes = match (self, state) {
+            (Self::Raw(entry), NextState::Raw(state)) => {
+                state.count_one();
+                return Ok(entry);
+            }
+            (Self::Statement(statement), NextState::FleetKeys(state)) => {
                 let bytes = statement.certify(settings, state, now_ms)?;
                 // The second code path: the entry is read back and judged like a stranger's.
                 state.apply(&bytes).map_err(|violation| {
@@ -102,12 +116,14 @@ impl Parsed {
                 })?;
                 bytes.into()
             }
-            Self::Entry { bytes, .. } => {
+            (Self::Entry { bytes, .. }, NextState::FleetKeys(state)) => {
                 state.apply(&bytes).map_err(Refusal::Rule)?;
                 bytes
             }
+            (Self::Raw(_), NextState::FleetKeys(_)) => return Err(other_kind(LogKind::FleetKeys)),
+            (Self::Statement(_) | Self::Entry { .. }, NextState::Raw(_)) => return Err(other_kind(LogKind::Raw)),
         };
-        Ok(NewEntry { identity, bytes })
+        Ok(NewEntry::new(identity, bytes))
     }
 }
 
@@ -120,8 +136,9 @@ impl UntrustedStatement {
         now_ms: u64,
     ) -> Result<Vec<u8>, SubmitError> {
         let Self { parsed, approvals, attestations, submitter } = self;
+        let certifying = settings.certifying.as_ref().ok_or_else(|| other_kind(LogKind::Raw))?;
         state.check_statement(&parsed).map_err(|violation| refuse_statement(violation, state))?;
-        let policy = policy_in_force(settings, state)?;
+        let policy = policy_in_force(&certifying.policy, state)?;
         // Certificates rise in time with the epoch, whatever the clock does.
         let timestamp_ms = now_ms.max(state.next_certificate_ms());
         let (statement, digest) = (parsed.statement(), parsed.digest());
@@ -129,8 +146,8 @@ impl UntrustedStatement {
         let at = timestamp(timestamp_ms);
         let (officers, needed) = (&policy.officers, policy.approvals_needed);
         let approvers = approval::verify_all(&approvals, officers, needed, approved, at).map_err(Refusal::Approval)?;
-        let attestations = verify_attestations(&attestations, &settings.vendor_keys)?;
-        let decision = settings
+        let attestations = verify_attestations(&attestations, &certifying.vendor_keys)?;
+        let decision = certifying
             .policy
             .decide(&Request {
                 action: Action::Certify,
@@ -146,7 +163,7 @@ impl UntrustedStatement {
             .map_err(Refusal::Policy)?;
         let message =
             CertificateMessage { namespace: &settings.namespace, timestamp_ms, epoch: statement.epoch, digest };
-        let certificate = certify(settings, &message).map_err(|failure| {
+        let certificate = certify(certifying, &message).map_err(|failure| {
             error!(origin = %settings.origin, %failure, "no certificate was made");
             fault(SubmitFault::Signing)
         })?;
@@ -156,8 +173,8 @@ impl UntrustedStatement {
     }
 }
 
-fn certify(settings: &NamespaceSettings, message: &CertificateMessage<'_>) -> Result<Certificate, SignError> {
-    let signer = settings.certificate_signer.as_ref();
+fn certify(certifying: &Certifying, message: &CertificateMessage<'_>) -> Result<Certificate, SignError> {
+    let signer = certifying.certificate_signer.as_ref();
     let failed = SignError::Failed { role: signer.role(), algorithm: signer.algorithm() };
     let key = PublicKey::ed25519(signer.public_key()).map_err(|_| failed)?;
     Ok(Certificate {
@@ -168,9 +185,9 @@ fn certify(settings: &NamespaceSettings, message: &CertificateMessage<'_>) -> Re
 }
 
 /// The policy that decides must be the one that the log has announced.
-fn policy_in_force<'s>(settings: &NamespaceSettings, state: &'s NamespaceState) -> Result<&'s PolicyInForce, Refusal> {
+fn policy_in_force<'s>(loaded: &PolicySet, state: &'s NamespaceState) -> Result<&'s PolicyInForce, Refusal> {
     let policy = state.policy().ok_or(Refusal::Rule(RuleViolation::NoPolicy))?;
-    let loaded = settings.policy.digest();
+    let loaded = loaded.digest();
     if loaded == policy.digest {
         Ok(policy)
     } else {
@@ -206,6 +223,10 @@ fn refuse_statement(violation: RuleViolation, state: &NamespaceState) -> SubmitE
         }
         (violation, _) => Refusal::Rule(violation).into(),
     }
+}
+
+const fn other_kind(kind: LogKind) -> SubmitError {
+    SubmitError::Refused(Refusal::OtherKind { kind })
 }
 
 const fn fault(reason: SubmitFault) -> SubmitError {

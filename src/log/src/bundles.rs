@@ -17,6 +17,7 @@ use countermark_tlog::proof::{ProofError, verify_inclusion};
 use countermark_tlog::size::LeafIndex;
 use thiserror::Error;
 
+use crate::ports::LogKind;
 use crate::proofs::ReadError;
 use crate::published::Published;
 use crate::sequencer::NamespaceHandle;
@@ -27,6 +28,12 @@ const KEPT_MAX: usize = 8;
 /// Why there is no bundle.
 #[derive(Debug, Error)]
 pub(crate) enum BundleRefusal {
+    /// The log certifies no statements.
+    #[error("a {kind} log certifies no statements")]
+    OtherKind {
+        /// Its kind.
+        kind: LogKind,
+    },
     /// No epoch is active.
     #[error("no statement of this namespace is countersigned and published yet")]
     NothingActive,
@@ -100,7 +107,7 @@ impl BundleShelf {
     ) -> Result<Arc<[u8]>, BundleRefusal> {
         let epoch = match epoch {
             Some(epoch) => epoch,
-            None => newest_active(&published.state)?,
+            None => newest_active(fleet_keys(published)?)?,
         };
         if let Some(kept) = self.kept(published, epoch) {
             return Ok(kept);
@@ -129,13 +136,17 @@ impl BundleShelf {
     }
 }
 
+fn fleet_keys(published: &Published) -> Result<&NamespaceState, BundleRefusal> {
+    published.state.fleet_keys().ok_or(BundleRefusal::OtherKind { kind: LogKind::Raw })
+}
+
 fn newest_active(state: &NamespaceState) -> Result<Epoch, BundleRefusal> {
     let newest = state.newest_active().ok_or(BundleRefusal::NothingActive)?;
     Ok(newest.statement.statement().epoch)
 }
 
 async fn assemble(handle: &NamespaceHandle, published: &Published, epoch: Epoch) -> Result<Vec<u8>, BundleRefusal> {
-    let (certified, rest) = places(&published.state, epoch)?;
+    let (certified, rest) = places(fleet_keys(published)?, epoch)?;
     let mut records = Vec::with_capacity(2 + TAIL_MAX);
     records.push(record(handle, published, certified).await?);
     for index in rest {

@@ -129,8 +129,11 @@ fn check_config(config: &Config) -> Result<(), CommandError> {
         let opened = namespace
             .open()
             .map_err(|source| CommandError::Open { namespace: namespace.namespace.to_string(), source })?;
-        let (witnesses, policy) = (namespace.witnesses.len(), opened.policy.digest());
-        print_line(&format!("{}: {witnesses} witnesses, policy {policy}", namespace.origin))?;
+        let (origin, witnesses) = (&namespace.origin, namespace.witnesses.len());
+        print_line(&match opened.certifying {
+            Some(certifying) => format!("{origin}: {witnesses} witnesses, policy {}", certifying.policy.digest()),
+            None => format!("{origin}: {witnesses} witnesses, raw entries"),
+        })?;
     }
     Ok(())
 }

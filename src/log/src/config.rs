@@ -25,6 +25,14 @@
 //! # recosign_every_seconds = 900           # at most a quarter of the trust file's head age, which is the default
 //! # witness_timeout_ms = 5000
 //! # allow_no_fault_tolerance = true        # to serve with witnesses of which none may be faulty
+//!
+//! [[namespace]]
+//! name = "digests"
+//! kind = "raw"                             # opaque entries of any authorised submitter
+//! witness_policy = "digests/policy"        # C2SP tlog-policy: this log's key, witnesses, quorum (may be `none`)
+//! log_key_file = "digests/log.key"
+//! passphrase_file = "digests/passphrase"
+//! # max_head_age_seconds = 86400           # how old its newest head may grow before /readyz says so
 //! ```
 //!
 //! Paths are relative to the folder of the file. A field that is not known is refused.
@@ -40,13 +48,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use countermark_bundle::key::KeyId;
+use countermark_bundle::key::{KeyId, PublicKeyError};
 use countermark_service::configuration::{self, ReadError};
 use countermark_signer_policy::access_token::{Audience, PartyError};
 use serde::Deserialize;
 use thiserror::Error;
 
-pub use namespace::{FirstPolicy, NamespaceConfig, NamespaceConfigError, OpenNamespaceError};
+pub use namespace::{CertifyingConfig, FirstPolicy, NamespaceConfig, NamespaceConfigError, OpenNamespaceError};
 
 use namespace::NamespaceText;
 
@@ -131,6 +139,14 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
+    /// A log key of the witness policy that is no key.
+    #[error("namespace {name:?}: the witness policy: {source}")]
+    Key {
+        /// The namespace.
+        name: String,
+        /// What is wrong.
+        source: PublicKeyError,
+    },
     /// One key in two namespaces.
     #[error("namespaces {first:?} and {second:?} share the key {key_id}; no two namespaces share a key")]
     SharedKey {
@@ -185,7 +201,7 @@ impl Config {
         let audience = Audience::new(&audience).map_err(|source| ConfigError::Audience { found: audience, source })?;
         let mut namespaces = Vec::with_capacity(text.namespaces.len());
         for namespace in text.namespaces {
-            let name = namespace.name.clone();
+            let name = namespace.name().to_owned();
             let read = NamespaceConfig::read(namespace, &text.authority, folder);
             namespaces.push(read.map_err(|source| ConfigError::Namespace { name, source: Box::new(source) })?);
         }
@@ -221,8 +237,8 @@ fn check_apart(namespaces: &[NamespaceConfig]) -> Result<(), ConfigError> {
         if !names.insert(name) {
             return Err(ConfigError::NamespaceTwice { name: name.to_owned() });
         }
-        for triple in namespace.trust.keys.triples() {
-            let key_id = triple.key.key_id();
+        let key_ids = namespace.key_ids().map_err(|source| ConfigError::Key { name: name.to_owned(), source })?;
+        for key_id in key_ids {
             if let Some(first) = keys.insert(key_id, name) {
                 return Err(ConfigError::SharedKey { first: first.to_owned(), second: name.to_owned(), key_id });
             }

@@ -21,7 +21,7 @@ use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::size::TreeSize;
 use thiserror::Error;
 
-use crate::config::{Config, FirstPolicy, NamespaceConfig, OpenNamespaceError};
+use crate::config::{CertifyingConfig, Config, FirstPolicy, NamespaceConfig, OpenNamespaceError};
 use crate::head_register::{FileRegister, OpenRegisterError};
 use crate::ports::{Clock, HeadRegister, PortFault, WitnessClient};
 use crate::sequencer::{self, Ports};
@@ -179,11 +179,14 @@ async fn create_namespace(
     };
     // What can be refused without leaving a file behind is refused before the file is made.
     let settings = namespace.open()?;
-    let first = first_entry(namespace, &settings.policy)?;
+    let first = match (&settings.certifying, &namespace.certifying) {
+        (Some(certifying), Some(configured)) => vec![first_entry(namespace, configured, &certifying.policy)?],
+        (None, _) | (_, None) => Vec::new(),
+    };
     let store = match begun {
         Some(store) => store,
         // 1. The file, whole and empty. A crash after it: `Found::Empty` above.
-        None => SqliteStore::new(open_sqlite(&path, Database::Log, Open::CreateNew).await?),
+        None => SqliteStore::open(open_sqlite(&path, Database::Log, Open::CreateNew).await?).await?,
     };
     let ports = Ports {
         store: Arc::new(store),
@@ -192,7 +195,7 @@ async fn create_namespace(
         clock: outside.clock.clone(),
     };
     // 2. The log in the file, then in the register. A crash between: `serve` registers it.
-    let head = sequencer::create(&settings, vec![first], &ports).await.map_err(Box::new)?;
+    let head = sequencer::create(&settings, first, &ports).await.map_err(Box::new)?;
     tracing::info!(%origin, size = %head.size, "the log was made");
     Ok(Created::New { origin: origin.clone(), size: head.size })
 }
@@ -209,7 +212,7 @@ enum Found {
 
 /// Opens the database of a namespace and looks what is in it.
 async fn look(path: &Path, origin: &Origin) -> Result<Found, CreateNamespaceError> {
-    let store = SqliteStore::new(open_sqlite(path, Database::Log, Open::Existing).await?);
+    let store = SqliteStore::open(open_sqlite(path, Database::Log, Open::Existing).await?).await?;
     let origins = store.origins().await?;
     match origins.iter().find(|found| *found != origin.as_str()) {
         Some(found) => Err(CreateNamespaceError::OtherLog {
@@ -224,10 +227,14 @@ async fn look(path: &Path, origin: &Origin) -> Result<Found, CreateNamespaceErro
 
 /// The first entry: policy change number 1, signed by the administration key. Ed25519 signs without randomness, so a
 /// repeated `create` makes the same bytes.
-fn first_entry(namespace: &NamespaceConfig, policy: &PolicySet) -> Result<Vec<u8>, CreateNamespaceError> {
-    let path = namespace.administration_key_file.as_deref();
+fn first_entry(
+    namespace: &NamespaceConfig,
+    certifying: &CertifyingConfig,
+    policy: &PolicySet,
+) -> Result<Vec<u8>, CreateNamespaceError> {
+    let path = certifying.administration_key_file.as_deref();
     let path = path.ok_or(CreateNamespaceError::NoAdministrationKey)?;
-    let first_policy = namespace.first_policy.as_ref().ok_or(CreateNamespaceError::NoOfficers)?;
+    let first_policy = certifying.first_policy.as_ref().ok_or(CreateNamespaceError::NoOfficers)?;
     let FirstPolicy { officers, approvals_needed } = first_policy.clone();
     let signer = namespace.open_signer(path, Role::Administration)?;
     let mut change = PolicyChange {

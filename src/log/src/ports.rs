@@ -95,11 +95,50 @@ pub struct StoredPublication {
     pub note: Vec<u8>,
 }
 
+/// What entries a log takes. It is written down when the log is made, and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogKind {
+    /// Fleets' key statements and what follows from them, every rule enforced.
+    FleetKeys,
+    /// Opaque entries of authorised submitters.
+    Raw,
+}
+
+impl LogKind {
+    /// Both.
+    pub const ALL: [LogKind; 2] = [LogKind::FleetKeys, LogKind::Raw];
+
+    /// The word for it in configurations, stores and exports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FleetKeys => "fleet-keys",
+            Self::Raw => "raw",
+        }
+    }
+
+    /// Reads the word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl fmt::Display for LogKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What a namespace's new writer finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriterTaken {
     /// The epoch that every commit of this writer carries.
     pub epoch: WriterEpoch,
+    /// What entries the log takes.
+    pub kind: LogKind,
+    /// Whether the log was frozen: it never grows again.
+    pub frozen: bool,
     /// The newest signed head.
     pub head: StoredHead,
     /// The size of the head that was signed when the namespace was created.
@@ -147,7 +186,27 @@ pub enum CommitError {
         /// The committed size.
         found_size: TreeSize,
     },
+    /// The log was frozen: nothing was changed, and nothing will be.
+    #[error("the log is frozen at size {}", size.get())]
+    Frozen {
+        /// Its last size.
+        size: TreeSize,
+    },
     /// The outcome is unknown.
+    #[error(transparent)]
+    Fault(#[from] PortFault),
+}
+
+/// Why a log was not frozen.
+#[derive(Debug, Error)]
+pub enum FreezeError {
+    /// The store holds no log of this origin.
+    #[error("the store holds no log {origin}")]
+    Missing {
+        /// The origin asked for.
+        origin: Origin,
+    },
+    /// The outcome is unknown; freezing again is safe.
     #[error(transparent)]
     Fault(#[from] PortFault),
 }
@@ -169,26 +228,8 @@ pub enum CreateNamespaceError {
 /// A hash tile and its bytes, 32 for each hash.
 pub type TileBytes = (TileCoord, Vec<u8>);
 
-/// Holds the entries, tiles and signed heads of many namespaces.
-pub trait Store: Send + Sync {
-    /// Makes a namespace that holds exactly `first`, a batch that starts at size 0; all in one transaction.
-    fn create_namespace<'a>(&'a self, first: &'a SignedBatch) -> PortFuture<'a, Result<(), CreateNamespaceError>>;
-
-    /// Makes `writer` the writer under a new epoch, fences off every earlier one, and reads the newest head, in one
-    /// transaction.
-    ///
-    /// With `held`, the last epoch that `writer` knows of, only if it is still the writer: one that reloads does not take
-    /// the namespace back from the process that took it over.
-    fn take_writer<'a>(
-        &'a self,
-        origin: &'a Origin,
-        writer: WriterId,
-        held: Option<WriterEpoch>,
-    ) -> PortFuture<'a, Result<WriterTaken, TakeWriterError>>;
-
-    /// Adds a batch in one transaction, if `epoch` is the one in force and the committed size is the batch's old size.
-    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>>;
-
+/// Reads what a store holds of a log. An export can be read in the same way; it has no writer.
+pub trait StoreReader: Send + Sync {
     /// The entries from `from` on, in order: at most `count`, fewer at the end of the log.
     fn entries<'a>(
         &'a self,
@@ -221,15 +262,45 @@ pub trait Store: Send + Sync {
         leaf_hash: LeafHash,
     ) -> PortFuture<'a, Result<Option<LeafIndex>, PortFault>>;
 
+    /// The newest published head.
+    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>>;
+}
+
+/// Holds the entries, tiles and signed heads of many namespaces.
+pub trait Store: StoreReader {
+    /// Makes a namespace that holds exactly `first`, a batch that starts at size 0 (and may have no entry); all in one
+    /// transaction.
+    fn create_namespace<'a>(
+        &'a self,
+        kind: LogKind,
+        first: &'a SignedBatch,
+    ) -> PortFuture<'a, Result<(), CreateNamespaceError>>;
+
+    /// Makes `writer` the writer under a new epoch, fences off every earlier one, and reads the newest head, in one
+    /// transaction.
+    ///
+    /// With `held`, the last epoch that `writer` knows of, only if it is still the writer: one that reloads does not take
+    /// the namespace back from the process that took it over.
+    fn take_writer<'a>(
+        &'a self,
+        origin: &'a Origin,
+        writer: WriterId,
+        held: Option<WriterEpoch>,
+    ) -> PortFuture<'a, Result<WriterTaken, TakeWriterError>>;
+
+    /// Adds a batch in one transaction, if `epoch` is the one in force, the committed size is the batch's old size, and the
+    /// log is not frozen.
+    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>>;
+
+    /// Freezes a log for good, whoever writes to it. Gives its last size; freezing a frozen log again changes nothing.
+    fn freeze<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<TreeSize, FreezeError>>;
+
     /// Keeps the newest published head. Of two calls the larger size wins, at one size the later call.
     fn record_publication<'a>(
         &'a self,
         origin: &'a Origin,
         publication: &'a StoredPublication,
     ) -> PortFuture<'a, Result<(), PortFault>>;
-
-    /// The newest published head.
-    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>>;
 }
 
 /// Why the head register was not moved.

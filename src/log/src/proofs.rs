@@ -20,7 +20,7 @@ use countermark_tlog::tree::{ConsistencyPlan, InclusionPlan, NodeCoord, PlanErro
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::ports::{PortFault, Store};
+use crate::ports::{PortFault, StoreReader};
 use crate::published::Committed;
 use crate::stage::Tree;
 
@@ -67,14 +67,14 @@ pub enum ReadError {
 /// Reads one namespace's committed tree.
 pub(crate) struct TileReader {
     origin: Origin,
-    store: Arc<dyn Store>,
+    store: Arc<dyn StoreReader>,
     committed: watch::Receiver<Arc<Committed>>,
     tiles: Cache,
     bundles: Cache,
 }
 
 impl TileReader {
-    pub(crate) fn new(origin: Origin, store: Arc<dyn Store>, committed: watch::Receiver<Arc<Committed>>) -> Self {
+    pub(crate) fn new(origin: Origin, store: Arc<dyn StoreReader>, committed: watch::Receiver<Arc<Committed>>) -> Self {
         Self {
             origin,
             store,
@@ -227,12 +227,12 @@ impl TileReader {
 /// The root that the stored tiles give a tree of this size; `None` beyond the committed tree.
 pub(crate) async fn root_at(
     origin: &Origin,
-    store: &Arc<dyn Store>,
+    store: Arc<dyn StoreReader>,
     committed: &Arc<Committed>,
     size: TreeSize,
 ) -> Result<Option<RootHash>, ReadError> {
     let (_sender, receiver) = watch::channel(Arc::clone(committed));
-    TileReader::new(origin.clone(), Arc::clone(store), receiver).root(size).await
+    TileReader::new(origin.clone(), store, receiver).root(size).await
 }
 
 fn first_leaf(tile: TileCoord) -> Option<LeafIndex> {

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use countermark_bundle::identity::Timestamp;
-use countermark_bundle::namespace_state::NamespaceState;
 use countermark_tlog::checkpoint::{CheckpointError, SignedCheckpoint};
 use countermark_tlog::hash::RootHash;
 use countermark_tlog::policy::PolicyError;
@@ -16,6 +15,7 @@ use countermark_tlog::size::TreeSize;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::foundation::LogState;
 use crate::ports::StoredHead;
 use crate::sequencer::OwnerState;
 use crate::stage::Tree;
@@ -29,22 +29,27 @@ pub struct Published {
     pub root: RootHash,
     /// The signed note: the log's signature and every valid cosignature of the policy's witnesses that we have.
     pub note: Vec<u8>,
-    /// The greatest time such that cosignatures of that time or later alone meet the quorum.
+    /// The greatest time such that cosignatures of that time or later alone meet the quorum; where the policy asks for no
+    /// cosignature, when this process published it.
     pub head_time: Timestamp,
     /// The namespace as of `size`.
-    pub state: Arc<NamespaceState>,
+    pub state: LogState,
 }
 
 impl Published {
     /// Makes the view of a note that meets the quorum of the policy in force at its size.
-    pub(crate) fn verify(note: &[u8], state: Arc<NamespaceState>) -> Result<Self, PublishError> {
+    pub(crate) fn verify(note: &[u8], state: LogState, now: Timestamp) -> Result<Self, PublishError> {
         let signed = SignedCheckpoint::parse(note)?;
-        let witnessed = state.authority().policy().verify(&signed)?;
+        let witnessed = state.policy().verify(&signed)?;
         let head = witnessed.checkpoint();
         if head.size != state.size() {
             return Err(PublishError::OtherSize { expected: state.size(), found: head.size });
         }
-        let head_time = witnessed.time().and_then(Timestamp::from_unix).ok_or(PublishError::NoTime)?;
+        let head_time = match witnessed.time() {
+            Some(seconds) => Timestamp::from_unix(seconds).ok_or(PublishError::NoTime)?,
+            None if state.policy().quorum_met(&|_| false) => now,
+            None => return Err(PublishError::NoTime),
+        };
         Ok(Self { size: head.size, root: head.root, note: note.to_vec(), head_time, state })
     }
 }
@@ -77,7 +82,7 @@ pub(crate) struct Committed {
     /// What was signed.
     pub(crate) head: StoredHead,
     /// The namespace as of the head's size.
-    pub(crate) state: Arc<NamespaceState>,
+    pub(crate) state: LogState,
     /// The right edge of the tree.
     pub(crate) tree: Tree,
 }
@@ -102,9 +107,13 @@ pub(crate) struct Views {
 }
 
 /// The views of a namespace as it was read from the store.
-pub(crate) fn views(committed: Arc<Committed>, published: Option<Arc<Published>>) -> (ViewSenders, Views) {
+pub(crate) fn views(
+    state: OwnerState,
+    committed: Arc<Committed>,
+    published: Option<Arc<Published>>,
+) -> (ViewSenders, Views) {
     let witnessed = published.as_ref().map_or(TreeSize::ZERO, |published| published.size);
-    let (owner_sender, owner) = watch::channel(OwnerState::Serving);
+    let (owner_sender, owner) = watch::channel(state);
     let (committed_sender, committed) = watch::channel(committed);
     let (witnessed_sender, witnessed) = watch::channel(witnessed);
     let (published_sender, published) = watch::channel(published);

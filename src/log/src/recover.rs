@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use countermark_bundle::authority::AuthorityKeysError;
+use countermark_bundle::identity::Timestamp;
 use countermark_bundle::namespace_state::{NamespaceState, RuleViolation};
 use countermark_bundle::trust::TrustFile;
 use countermark_tlog::checkpoint::{CheckpointError, Origin, SignedCheckpoint};
@@ -19,7 +20,11 @@ use countermark_tlog::note::VerifierKey;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use thiserror::Error;
 
-use crate::ports::{PortFault, RegisterError, StoredHead, TakeWriterError, WriterEpoch, WriterId, WriterTaken};
+use crate::clock::timestamp;
+use crate::foundation::{Foundation, LogState};
+use crate::ports::{
+    LogKind, PortFault, RegisterError, StoreReader, StoredHead, TakeWriterError, WriterEpoch, WriterId, WriterTaken,
+};
 use crate::proofs::{ReadError, root_at};
 use crate::published::{Committed, PublishError, Published};
 use crate::sequencer::Ports;
@@ -57,6 +62,14 @@ pub enum LoadError {
     /// No writer was taken: no such log, another writer, or a fault.
     #[error(transparent)]
     TakeWriter(#[from] TakeWriterError),
+    /// The log takes other entries than the configuration says.
+    #[error("the store holds a {found} log, the configuration says {expected}")]
+    OtherKind {
+        /// What was configured.
+        expected: LogKind,
+        /// What the log was made as.
+        found: LogKind,
+    },
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortFault),
@@ -213,6 +226,7 @@ impl LoadError {
                 | ReadError::Bundle(_)
                 | ReadError::Plan(_),
             )
+            | Self::OtherKind { .. }
             | Self::Trust(_)
             | Self::Checkpoint { .. }
             | Self::OtherCheckpoint { .. }
@@ -237,6 +251,7 @@ impl LoadError {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) epoch: WriterEpoch,
+    pub(crate) frozen: bool,
     pub(crate) committed: Arc<Committed>,
     pub(crate) published: Option<Arc<Published>>,
     /// What the head register holds: the committed head, or what a crash left behind.
@@ -248,7 +263,7 @@ pub(crate) struct Loaded {
 pub(crate) struct LogIdentity<'a> {
     pub(crate) origin: &'a Origin,
     pub(crate) log_key: &'a VerifierKey,
-    pub(crate) trust: &'a TrustFile,
+    pub(crate) foundation: &'a Foundation,
 }
 
 /// Takes the namespace over, reads it back and checks it against itself and the head register.
@@ -261,25 +276,52 @@ pub(crate) async fn load(
     held: Option<WriterEpoch>,
 ) -> Result<Loaded, LoadError> {
     // Fences off every earlier writer first, our own lost commit among them: what is read below is final.
-    let WriterTaken { epoch, head, created_size } = ports.store.take_writer(log.origin, writer, held).await?;
+    let taken = ports.store.take_writer(log.origin, writer, held).await?;
+    let WriterTaken { epoch, kind, frozen, head, created_size } = taken;
+    let expected = log.foundation.kind();
+    if kind != expected {
+        return Err(LoadError::OtherKind { expected, found: kind });
+    }
+    let ReadBack { committed, published } =
+        read_back(log, ports.store.as_ref(), head, timestamp(ports.clock.now_ms())).await?;
+    let registered = ports.register.read(log.origin).await?;
+    check_registered(log, ports, &committed, created_size, registered.as_ref()).await?;
+    Ok(Loaded { epoch, frozen, committed, published, registered })
+}
+
+/// A log as it was read back and checked against itself.
+pub(crate) struct ReadBack {
+    pub(crate) committed: Arc<Committed>,
+    pub(crate) published: Option<Arc<Published>>,
+}
+
+/// Reads a log back up to a signed head: its right edge, its state, its published head.
+///
+/// Of a `fleet-keys` log every entry is read again, because its state is made of all of them. A `raw` log, which may have
+/// any number, is counted here and recomputed by `fsck` and the scrubber.
+pub(crate) async fn read_back(
+    log: LogIdentity<'_>,
+    reader: &dyn StoreReader,
+    head: StoredHead,
+    now: Timestamp,
+) -> Result<ReadBack, LoadError> {
     check_checkpoint(log, &head, HeadHolder::Database)?;
-    let tree = Tree::from_partial_tiles(head.size, ports.store.partial_tiles(log.origin).await?)?;
+    let tree = Tree::from_partial_tiles(head.size, reader.partial_tiles(log.origin).await?)?;
     check_root(&head, "right edge", tree.root())?;
-    let publication = ports.store.publication(log.origin).await?;
+    let publication = reader.publication(log.origin).await?;
     let published_size = publication.as_ref().map(|publication| publication.size);
-    let replayed = replay(log, ports, &head, published_size).await?;
-    check_root(&head, "entries", replayed.root)?;
+    let replayed = match log.foundation {
+        Foundation::FleetKeys(trust) => replay(log, trust, reader, &head, published_size).await?,
+        Foundation::Raw(_) => count(log, reader, &head, published_size).await?,
+    };
     let published = match (publication, replayed.at_publication) {
         (Some(publication), Some(state)) => Some(Arc::new(
-            Published::verify(&publication.note, Arc::new(state))
+            Published::verify(&publication.note, state, now)
                 .map_err(|source| LoadError::Publication { size: publication.size, source })?,
         )),
         (Some(_) | None, _) => None,
     };
-    let committed = Arc::new(Committed { head, state: Arc::new(replayed.state), tree });
-    let registered = ports.register.read(log.origin).await?;
-    check_registered(log, ports, &committed, created_size, registered.as_ref()).await?;
-    Ok(Loaded { epoch, committed, published, registered })
+    Ok(ReadBack { committed: Arc::new(Committed { head, state: replayed.state, tree }), published })
 }
 
 impl Loaded {
@@ -298,25 +340,47 @@ impl Loaded {
 }
 
 struct Replayed {
-    state: NamespaceState,
-    root: RootHash,
-    at_publication: Option<NamespaceState>,
+    state: LogState,
+    at_publication: Option<LogState>,
 }
 
-/// Folds every entry into the namespace's state and into a fresh tree.
-async fn replay(
+/// Checks that the last signed entry is there and nothing after it.
+async fn count(
     log: LogIdentity<'_>,
-    ports: &Ports,
+    reader: &dyn StoreReader,
     head: &StoredHead,
     published_size: Option<TreeSize>,
 ) -> Result<Replayed, LoadError> {
-    let mut state = NamespaceState::new(log.trust)?;
+    let before_last = head.size.get().saturating_sub(1);
+    let expected = head.size.get() - before_last;
+    let from = LeafIndex::new(before_last).ok_or(EdgeError::Full)?;
+    let last = reader.entries(log.origin, from, 2).await?;
+    let found = u64::try_from(last.len()).unwrap_or(u64::MAX);
+    if found != expected {
+        return Err(LoadError::EntryCount { expected: head.size, found: before_last.saturating_add(found) });
+    }
+    let at_publication = published_size.filter(|size| *size <= head.size);
+    Ok(Replayed {
+        state: log.foundation.state_at(head.size)?,
+        at_publication: at_publication.map(|size| log.foundation.state_at(size)).transpose()?,
+    })
+}
+
+/// Folds every entry into the namespace's state and into a fresh tree, which must be the signed one.
+async fn replay(
+    log: LogIdentity<'_>,
+    trust: &TrustFile,
+    reader: &dyn StoreReader,
+    head: &StoredHead,
+    published_size: Option<TreeSize>,
+) -> Result<Replayed, LoadError> {
+    let mut state = NamespaceState::new(trust)?;
     let mut edge = RightEdge::empty();
     let mut at_publication = None;
     loop {
         let from = LeafIndex::new(edge.size().get()).ok_or(EdgeError::Full)?;
         // The empty read after the last entry shows that there are no more than were signed.
-        let entries = ports.store.entries(log.origin, from, REPLAY_ENTRIES).await?;
+        let entries = reader.entries(log.origin, from, REPLAY_ENTRIES).await?;
         if entries.is_empty() {
             break;
         }
@@ -328,14 +392,15 @@ async fn replay(
             let index = edge.append(leaf_hash(&bytes), &mut |_, _| {})?;
             state.apply(&bytes).map_err(|source| LoadError::Rule { index, source })?;
             if published_size == Some(edge.size()) {
-                at_publication = Some(state.clone());
+                at_publication = Some(LogState::FleetKeys(Arc::new(state.clone())));
             }
         }
     }
     if edge.size() != head.size {
         return Err(LoadError::EntryCount { expected: head.size, found: edge.size().get() });
     }
-    Ok(Replayed { state, root: edge.root(), at_publication })
+    check_root(head, "entries", edge.root())?;
+    Ok(Replayed { state: LogState::FleetKeys(Arc::new(state)), at_publication })
 }
 
 /// The head register must hold the committed head, or an earlier one of the same tree.
@@ -353,7 +418,7 @@ async fn check_registered(
     };
     check_checkpoint(log, registered, HeadHolder::HeadRegister)?;
     let registered = HeadName::from(registered);
-    match root_at(log.origin, &ports.store, committed, registered.size).await? {
+    match root_at(log.origin, ports.store.clone(), committed, registered.size).await? {
         None => Err(LoadError::RegisterAhead { registered, database }),
         Some(root) if root == registered.root => Ok(()),
         Some(root) => Err(LoadError::RegisterContradicts { registered, database: HeadName { root, ..registered } }),

@@ -10,6 +10,7 @@
 mod draft;
 mod handle;
 mod owner;
+mod queue;
 mod start;
 mod submission;
 mod supervise;
@@ -19,23 +20,32 @@ use std::time::Duration;
 
 use countermark_bundle::identity::{Namespace, Timestamp};
 use countermark_bundle::key::PublicKey;
-use countermark_bundle::trust::TrustFile;
 use countermark_keys::Signer;
 use countermark_signer_policy::PolicySet;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::size::TreeSize;
 
-use crate::ports::{Clock, HeadRegister, Store, WitnessClient, WitnessEndpoint};
+use crate::foundation::Foundation;
+use crate::ports::{Clock, HeadRegister, LogKind, Store, WitnessClient, WitnessEndpoint};
 
 pub use handle::NamespaceHandle;
 pub use owner::Ended;
+pub use queue::{QUEUE_BYTES_MAX, queue_max};
 pub use start::{CreateError, SettingsError, StartError, create, start};
 pub use submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
 
-/// The most submissions that wait for the owner task; more are answered [`SubmitError::Overloaded`].
-pub const QUEUE_MAX: usize = 1_024;
-/// The most entries of one commit.
-pub const BATCH_MAX: usize = 256;
+/// The bytes after which no further entry joins a commit: 16 MiB.
+pub const BATCH_BYTES_MAX: usize = 16 << 20;
+
+/// The most entries of one commit to a log of this kind.
+#[must_use]
+pub const fn batch_max(kind: LogKind) -> usize {
+    match kind {
+        LogKind::FleetKeys => 256,
+        LogKind::Raw => 4_096,
+    }
+}
+
 /// When an overloaded submitter should come back.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -46,21 +56,46 @@ pub struct NamespaceSettings {
     /// The namespace.
     pub namespace: Namespace,
     /// The keys, quorum and limits the namespace was created with.
-    pub trust: TrustFile,
+    pub foundation: Foundation,
     /// Signs checkpoints.
     pub log_signer: Box<dyn Signer>,
-    /// Signs certificates.
-    pub certificate_signer: Box<dyn Signer>,
-    /// What the authority agrees to certify.
-    pub policy: PolicySet,
-    /// Whose attestations count.
-    pub vendor_keys: Vec<PublicKey>,
+    /// What statements are certified with; a `raw` namespace has none.
+    pub certifying: Option<Certifying>,
     /// Who is asked for cosignatures.
     pub witnesses: Vec<WitnessEndpoint>,
     /// How old the newest cosignatures may grow before new ones are asked for.
     pub recosign_every: Duration,
     /// The deadline of one call to a witness.
     pub witness_timeout: Duration,
+}
+
+impl NamespaceSettings {
+    /// Which log this is.
+    pub(crate) fn identity(&self) -> Identity {
+        let Self { origin, namespace, foundation, .. } = self;
+        Identity { origin: origin.clone(), namespace: namespace.clone(), foundation: foundation.clone() }
+    }
+}
+
+/// Which log it is, and what it is judged by: all that reading needs beside the bytes.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The log's origin.
+    pub origin: Origin,
+    /// The namespace.
+    pub namespace: Namespace,
+    /// What the log was created with.
+    pub foundation: Foundation,
+}
+
+/// What a `fleet-keys` namespace certifies statements with.
+pub struct Certifying {
+    /// Signs certificates.
+    pub certificate_signer: Box<dyn Signer>,
+    /// What the authority agrees to certify.
+    pub policy: PolicySet,
+    /// Whose attestations count.
+    pub vendor_keys: Vec<PublicKey>,
 }
 
 /// The outside world of a namespace.
@@ -81,6 +116,8 @@ pub struct Ports {
 pub struct Health {
     /// What the owner task does.
     pub state: OwnerState,
+    /// Submissions that wait for the owner task.
+    pub queued: usize,
     /// The committed size.
     pub committed: TreeSize,
     /// The published size and head time; `None` before the first publication.
@@ -98,6 +135,8 @@ pub enum OwnerState {
     Serving,
     /// A port failed; it is reading everything again.
     Reloading,
+    /// The log was frozen: it is read, and its head is cosigned again, but it never grows.
+    Frozen,
     /// Stopped for good: shut down, fenced off by another process, or what it read again contradicts what it signed.
     Stopped,
 }

@@ -23,7 +23,7 @@ use crate::config::{Config, NamespaceConfig, OpenNamespaceError};
 use crate::create::{Outside, database_path};
 use crate::head_register::{FileRegister, OpenRegisterError};
 use crate::http::{self, Service};
-use crate::ports::HeadRegister;
+use crate::ports::{HeadRegister, PortFault};
 use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
 use crate::store::sqlite::SqliteStore;
 use crate::witness_client::{ClientError, HttpWitnessClient};
@@ -40,6 +40,9 @@ pub enum ServeNamespaceError {
     /// The database was not opened.
     #[error(transparent)]
     Database(#[from] OpenError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] PortFault),
     /// The namespace was not started.
     #[error(transparent)]
     Start(#[from] Box<StartError>),
@@ -149,7 +152,7 @@ async fn start(
     let path = database_path(config, namespace);
     let pool = open_sqlite(&path, Database::Log, Open::Existing).await?;
     let ports = Ports {
-        store: Arc::new(SqliteStore::new(pool)),
+        store: Arc::new(SqliteStore::open(pool).await?),
         register: register.clone(),
         witnesses: outside.witnesses.clone(),
         clock: outside.clock.clone(),
@@ -175,7 +178,8 @@ fn warn_of_one_key_id(config: &Config) {
     let mut seen = std::collections::BTreeMap::new();
     for namespace in &config.namespaces {
         let name = namespace.namespace.as_str();
-        for key in &namespace.trust.keys.certificate {
+        let Some(trust) = namespace.foundation.trust() else { continue };
+        for key in &trust.keys.certificate {
             let Some(id) = key.bytes().last() else { continue };
             match seen.insert(*id, name) {
                 Some(other) if other != name => {

@@ -3,7 +3,7 @@
 //! It is not a decision: what is staged was admitted before, and nothing staged exists until a store committed it.
 //!
 //! Invariant: a [`SignedBatch`] can only be made by [`StagedBatch::sign`], which has verified, by the code that verifies
-//! foreign proofs, that the new tree extends the old one, that every new entry is in it, and that the checkpoint carries
+//! foreign proofs, that the new tree extends the old one, that its root commits to every new entry, and that the checkpoint carries
 //! the log's own signature. Bit flips have ended real logs.
 
 mod tree;
@@ -15,7 +15,7 @@ use countermark_bundle::identity::Digest;
 use countermark_keys::{SignError, Signer};
 use countermark_tlog::checkpoint::{Checkpoint, CheckpointError, Origin, SignedCheckpoint};
 use countermark_tlog::edge::EdgeError;
-use countermark_tlog::hash::{Hash, LeafHash, RootHash, leaf_hash};
+use countermark_tlog::hash::{Hash, LeafHash, RootHash, empty_root, leaf_hash, node_hash};
 use countermark_tlog::note::{NoteError, NoteSignature, SignedNote, VerifierKey};
 use countermark_tlog::proof::{ProofError, verify_consistency, verify_inclusion};
 use countermark_tlog::size::{LeafIndex, TreeSize};
@@ -31,8 +31,24 @@ pub use tree::{Tree, TreeError};
 pub struct NewEntry {
     /// What makes two submissions the same entry.
     pub identity: Digest,
+    /// Its hash as a leaf.
+    pub leaf_hash: LeafHash,
     /// The exact bytes, 1 to 65,535.
     pub bytes: Arc<[u8]>,
+}
+
+impl NewEntry {
+    /// An entry that is known by its identity.
+    #[must_use]
+    pub fn new(identity: Digest, bytes: Arc<[u8]>) -> Self {
+        Self { identity, leaf_hash: leaf_hash(&bytes), bytes }
+    }
+
+    /// An opaque entry, known by its leaf hash, which the caller has computed.
+    #[must_use]
+    pub fn raw(leaf_hash: LeafHash, bytes: Arc<[u8]>) -> Self {
+        Self { identity: Digest(leaf_hash.0.0), leaf_hash, bytes }
+    }
 }
 
 /// An entry with its place in the tree.
@@ -51,7 +67,7 @@ pub struct StagedEntry {
 /// Why no batch was staged.
 #[derive(Debug, Error)]
 pub enum StageError {
-    /// A batch of nothing.
+    /// A batch of nothing: only a log that is being made may have no entry.
     #[error("a batch has at least one entry")]
     Empty,
     /// The tree has the largest size.
@@ -82,9 +98,20 @@ pub enum SignBatchError {
     /// A proof could not be made from the staged nodes.
     #[error("the staged tree lacks a node: {0}")]
     Prove(#[from] ProveError<MissingNode>),
+    /// A peak of the old tree is missing.
+    #[error("the staged tree lacks a peak: {0}")]
+    Peak(#[from] MissingNode),
     /// A proof of the staged tree does not verify.
     #[error("the staged tree does not verify: {0}")]
     Proof(#[from] ProofError),
+    /// The old tree and the new entries make another root than was signed.
+    #[error("the old tree and the new entries make the root {}, signed was {}", recomputed.0.to_base64(), signed.0.to_base64())]
+    Root {
+        /// What was signed.
+        signed: RootHash,
+        /// What the bytes make.
+        recomputed: RootHash,
+    },
 }
 
 /// A node that a proof needs and the staged nodes do not have.
@@ -108,20 +135,23 @@ pub struct StagedBatch {
     tree: Tree,
     /// The peaks of the old tree and every new node: all that proofs about this batch need.
     nodes: HashMap<NodeCoord, Hash>,
+    old_peaks: HashMap<NodeCoord, Hash>,
 }
 
-/// Gives the entries the indexes after the tree's last leaf and computes everything that follows from it.
+/// Gives the entries the indexes after the tree's last leaf and computes everything that follows from it. A first batch,
+/// on the empty tree, may have no entry.
 pub fn stage(origin: &Origin, tree: &Tree, entries: Vec<NewEntry>) -> Result<StagedBatch, StageError> {
-    if entries.is_empty() {
+    if entries.is_empty() && tree.size() != TreeSize::ZERO {
         return Err(StageError::Empty);
     }
     let mut next = tree.clone();
-    let mut nodes: HashMap<NodeCoord, Hash> = tree.peaks().collect();
+    let old_peaks: HashMap<NodeCoord, Hash> = tree.peaks().collect();
+    let mut nodes = old_peaks.clone();
+    nodes.reserve(entries.len().saturating_mul(2));
     let mut full_tiles = Vec::new();
     let mut touched = BTreeSet::from([0]);
     let mut staged = Vec::with_capacity(entries.len());
-    for NewEntry { identity, bytes } in entries {
-        let leaf_hash = leaf_hash(&bytes);
+    for NewEntry { identity, leaf_hash, bytes } in entries {
         let index = next.append(
             leaf_hash,
             |coord, hash| {
@@ -152,6 +182,7 @@ pub fn stage(origin: &Origin, tree: &Tree, entries: Vec<NewEntry>) -> Result<Sta
         emptied_levels,
         tree: next,
         nodes,
+        old_peaks,
     })
 }
 
@@ -177,11 +208,43 @@ impl StagedBatch {
         }
         let growth = prove_consistency(self.old_size, *size, self)?;
         verify_consistency(self.old_size, self.old_root, *size, *root, &growth)?;
-        for entry in &self.entries {
+        // One path, as a stranger is given it; all the others are in what follows.
+        if let Some(entry) = self.entries.last() {
             let path = prove_inclusion(entry.index, *size, self)?;
             verify_inclusion(leaf_hash(&entry.bytes), entry.index, *size, *root, &path)?;
         }
-        Ok(())
+        let recomputed = self.recompute()?;
+        if recomputed == *root { Ok(()) } else { Err(SignBatchError::Root { signed: *root, recomputed }) }
+    }
+
+    /// The root that the old tree's peaks and the bytes of the new entries make, by the definition and not by the edge
+    /// that staged them: the signed root then commits to exactly these entries in exactly this order, at the cost of one
+    /// hash for each and not of a path for each.
+    fn recompute(&self) -> Result<RootHash, MissingNode> {
+        let size = self.tree.size().get();
+        if size == 0 {
+            return Ok(empty_root());
+        }
+        self.subtree(0, size).map(RootHash)
+    }
+
+    // SPEC: RFC 6962 §2.1: MTH(D[n]) = SHA-256(0x01 || MTH(D[0:k]) || MTH(D[k:n])), k the largest power of two below n.
+    fn subtree(&self, start: u64, end: u64) -> Result<Hash, MissingNode> {
+        let old = self.old_size.get();
+        let leaves = end - start;
+        if end <= old {
+            // What lies in the old tree as a whole, and its parent does not, is one of its peaks.
+            let level = u8::try_from(leaves.ilog2()).expect("a logarithm of 64 bits is below 64");
+            let node = NodeCoord { level, index: start >> level };
+            return self.old_peaks.get(&node).copied().ok_or(MissingNode { node });
+        }
+        if leaves == 1 {
+            let entry = usize::try_from(start - old).ok().and_then(|position| self.entries.get(position));
+            let entry = entry.ok_or(MissingNode { node: NodeCoord { level: 0, index: start } })?;
+            return Ok(leaf_hash(&entry.bytes).0);
+        }
+        let split = start + (1 << (leaves - 1).ilog2());
+        Ok(node_hash(&self.subtree(start, split)?, &self.subtree(split, end)?))
     }
 }
 

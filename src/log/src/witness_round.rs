@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use countermark_bundle::namespace_state::NamespaceState;
 use countermark_tlog::checkpoint::SignedCheckpoint;
 use countermark_tlog::note::NoteSignature;
 use countermark_tlog::size::TreeSize;
@@ -24,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, warn};
 
 use crate::clock::timestamp;
+use crate::foundation::LogState;
 use crate::ports::{StoredPublication, WitnessEndpoint};
 use crate::proofs::TileReader;
 use crate::published::{Committed, Published, stopped};
@@ -246,7 +246,7 @@ impl Publisher {
     }
 
     fn meets_quorum(&self, round: &Round) -> bool {
-        let policy = round.head.state.authority().policy();
+        let policy = round.head.state.policy();
         policy.quorum_met(&|key| {
             let cosigned = round.cosigned.keys().filter_map(|position| self.peers.get(*position));
             cosigned.into_iter().any(|peer| peer.witness.vkey == *key)
@@ -271,7 +271,7 @@ impl Publisher {
         for cosignature in round.cosigned.values() {
             note = note.with_signature(cosignature.clone());
         }
-        self.release(&note, Arc::clone(&round.head.state)).await
+        self.release(&note, round.head.state.clone()).await
     }
 
     /// Adds a straggler's cosignature to the published note.
@@ -279,14 +279,15 @@ impl Publisher {
         let Ok(note) = SignedCheckpoint::parse(&published.note) else {
             return;
         };
-        let state = Arc::clone(&published.state);
+        let state = published.state.clone();
         self.release(&note.with_signature(cosignature), state).await;
     }
 
-    async fn release(&mut self, note: &SignedCheckpoint, state: Arc<NamespaceState>) -> bool {
+    async fn release(&mut self, note: &SignedCheckpoint, state: LogState) -> bool {
         let (size, note) = (state.size(), note.to_bytes());
         // The second code path: the note is judged as a client would, by the policy in force at its size.
-        let published = match Published::verify(&note, state) {
+        let now = timestamp(self.parts.ports.clock.now_ms());
+        let published = match Published::verify(&note, state, now) {
             Ok(published) => published,
             Err(failure) => {
                 error!(%size, %failure, "a cosigned head does not verify; it is not published");

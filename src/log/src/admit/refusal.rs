@@ -6,7 +6,11 @@ use countermark_bundle::entry::EntryError;
 use countermark_bundle::identity::Digest;
 use countermark_bundle::namespace_state::RuleViolation;
 use countermark_bundle::statement::StatementError;
+use countermark_tlog::entry_bundle::ENTRY_BYTES_MAX;
+use countermark_tlog::size::TreeSize;
 use thiserror::Error;
+
+use crate::ports::LogKind;
 
 /// Refused: final, and the submission's fault, except for [`Refusal::PolicyNotInForce`].
 #[derive(Debug, Error)]
@@ -22,6 +26,24 @@ pub enum Refusal {
     NotSubmittable {
         /// Its type.
         entry_type: &'static str,
+    },
+    /// What is handed in is not what logs of this kind take.
+    #[error("a {kind} log does not take this")]
+    OtherKind {
+        /// The log's kind.
+        kind: LogKind,
+    },
+    /// An opaque entry that no log can hold.
+    #[error("an entry has 1 to {ENTRY_BYTES_MAX} bytes, found {found}")]
+    EntryLength {
+        /// Its bytes.
+        found: usize,
+    },
+    /// The log was frozen.
+    #[error("the log is frozen at size {size}: it never grows again")]
+    Frozen {
+        /// Its last size.
+        size: TreeSize,
     },
     /// A hard rule.
     #[error(transparent)]
@@ -58,6 +80,9 @@ impl Refusal {
             Self::Statement(_) => "malformed-statement",
             Self::Entry(_) => "malformed-entry",
             Self::NotSubmittable { .. } => "entry-type",
+            Self::OtherKind { .. } => "other-kind",
+            Self::EntryLength { .. } => "entry-length",
+            Self::Frozen { .. } => "frozen",
             Self::Rule(rule) => rule_name(rule),
             Self::Approval(_) => "approval",
             Self::Attestation { .. } => "attestation",

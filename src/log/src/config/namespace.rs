@@ -3,21 +3,23 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::approval::Officer;
 use countermark_bundle::identity::{Name, NameError, Namespace, Side};
-use countermark_bundle::key::{KeyAlgorithm, PublicKey, PublicKeyError};
+use countermark_bundle::key::{KeyAlgorithm, KeyId, PublicKey, PublicKeyError};
 use countermark_bundle::trust::{TRUST_BYTES_MAX, TrustError, TrustFile};
 use countermark_keys::{KeyFile, OpenError, ReadPublicError, Role, Signer};
 use countermark_signer_policy::{LoadError, PolicySet};
 use countermark_tlog::checkpoint::{CheckpointError, Origin};
-use countermark_tlog::policy::{Policy, PolicyWitness, QuorumAnalysisError};
+use countermark_tlog::policy::{Policy, PolicyParseError, PolicyWitness, QuorumAnalysisError};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::foundation::{Foundation, RawFoundation};
 use crate::ports::WitnessEndpoint;
-use crate::sequencer::NamespaceSettings;
+use crate::sequencer::{Certifying, NamespaceSettings};
 
 /// How many faulty witnesses a quorum must stand unless told otherwise.
 const FAULTS_MIN: usize = 1;
@@ -27,6 +29,12 @@ const WITNESS_TIMEOUT_MS: u64 = 5_000;
 const WITNESS_TIMEOUT_MS_MAX: u64 = 60_000;
 /// Cosignatures are renewed when this part of the head age has passed: a head that is served still has most of it left.
 const RECOSIGN_PART: u64 = 4;
+/// How old a head of a `raw` namespace may grow unless the file says otherwise: a day.
+const MAX_HEAD_AGE_SECONDS: u64 = 86_400;
+/// The longest: a year.
+const MAX_HEAD_AGE_SECONDS_MAX: u64 = 366 * 86_400;
+/// The most bytes of a witness policy.
+const WITNESS_POLICY_BYTES_MAX: usize = 64 * 1024;
 
 /// A namespace whose files fit together.
 #[derive(Clone, Debug)]
@@ -36,27 +44,34 @@ pub struct NamespaceConfig {
     /// The log's origin.
     pub origin: Origin,
     /// What the namespace is created with.
-    pub trust: TrustFile,
+    pub foundation: Foundation,
+    /// What statements are certified with, in a `fleet-keys` namespace.
+    pub certifying: Option<CertifyingConfig>,
     /// Who is asked for cosignatures.
     pub witnesses: Vec<WitnessEndpoint>,
-    /// The folder of Cedar policies; the shipped ones where there is none.
-    pub policy: Option<PathBuf>,
-    /// Whose attestations count.
-    pub vendor_keys: Vec<PublicKey>,
-    /// Officers and threshold of the first entry, for `create`.
-    pub first_policy: Option<FirstPolicy>,
     /// How old the newest cosignatures may grow.
     pub recosign_every: Duration,
     /// The deadline of one call to a witness.
     pub witness_timeout: Duration,
     /// Signs checkpoints.
     pub log_key_file: PathBuf,
+    /// Opens the key files.
+    pub passphrase_file: PathBuf,
+}
+
+/// What only a `fleet-keys` namespace is configured with.
+#[derive(Clone, Debug)]
+pub struct CertifyingConfig {
+    /// The folder of Cedar policies; the shipped ones where there is none.
+    pub policy: Option<PathBuf>,
+    /// Whose attestations count.
+    pub vendor_keys: Vec<PublicKey>,
+    /// Officers and threshold of the first entry, for `create`.
+    pub first_policy: Option<FirstPolicy>,
     /// Signs certificates.
     pub certificate_key_file: PathBuf,
     /// Signs the first entry; only `create` needs it.
     pub administration_key_file: Option<PathBuf>,
-    /// Opens the key files.
-    pub passphrase_file: PathBuf,
 }
 
 /// Who must approve statements from the first entry on.
@@ -68,12 +83,18 @@ pub struct FirstPolicy {
     pub approvals_needed: u64,
 }
 
+/// One `[[namespace]]`, by its `kind`.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(super) enum NamespaceText {
+    FleetKeys(FleetKeysText),
+    Raw(RawText),
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NamespaceText {
-    pub(super) name: String,
-    #[serde(rename = "kind")]
-    _kind: Kind,
+pub(super) struct FleetKeysText {
+    name: String,
     trust: PathBuf,
     log_key_file: PathBuf,
     certificate_key_file: PathBuf,
@@ -91,11 +112,27 @@ pub(super) struct NamespaceText {
     allow_no_fault_tolerance: bool,
 }
 
-/// The kinds of namespaces that are served.
 #[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Kind {
-    FleetKeys,
+#[serde(deny_unknown_fields)]
+pub(super) struct RawText {
+    name: String,
+    witness_policy: PathBuf,
+    log_key_file: PathBuf,
+    passphrase_file: PathBuf,
+    max_head_age_seconds: Option<u64>,
+    recosign_every_seconds: Option<u64>,
+    witness_timeout_ms: Option<u64>,
+    #[serde(default)]
+    allow_no_fault_tolerance: bool,
+}
+
+impl NamespaceText {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::FleetKeys(text) => &text.name,
+            Self::Raw(text) => &text.name,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -135,6 +172,28 @@ pub enum NamespaceConfigError {
         /// Which rule.
         source: TrustError,
     },
+    /// The witness policy could not be read.
+    #[error("witness_policy: cannot read {}", path.display())]
+    ReadWitnessPolicy {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The witness policy is none.
+    #[error("witness_policy: {} is refused: {source}", path.display())]
+    WitnessPolicy {
+        /// The file.
+        path: PathBuf,
+        /// Which rule.
+        source: PolicyParseError,
+    },
+    /// A head age of 0 or above a year.
+    #[error("max_head_age_seconds must be 1 to {MAX_HEAD_AGE_SECONDS_MAX}, found {found}")]
+    MaxHeadAge {
+        /// What was found.
+        found: u64,
+    },
     /// A trust file of another log.
     #[error("trust: {} is for {found}, this log is {expected}", path.display())]
     OtherOrigin {
@@ -154,7 +213,7 @@ pub enum NamespaceConfigError {
         found: u64,
     },
     /// The quorum stands no faulty witness.
-    #[error("trust: the witness policy of {}: {source}; allow_no_fault_tolerance = true serves it nevertheless", path.display())]
+    #[error("the witness policy of {}: {source}; allow_no_fault_tolerance = true serves it nevertheless", path.display())]
     Quorum {
         /// The file.
         path: PathBuf,
@@ -162,7 +221,7 @@ pub enum NamespaceConfigError {
         source: QuorumAnalysisError,
     },
     /// A witness that nobody can ask.
-    #[error("trust: witness {witness} of {} needs an http or https URL", path.display())]
+    #[error("witness {witness} of {} needs an http or https URL", path.display())]
     WitnessUrl {
         /// The file.
         path: PathBuf,
@@ -190,7 +249,7 @@ pub enum NamespaceConfigError {
         found: Role,
     },
     /// A key that clients would not believe in.
-    #[error("{field}: the key in {} is not a {role} key of the trust file {}", path.display(), trust.display())]
+    #[error("{field}: the key in {} is not a {role} key of {}", path.display(), trust.display())]
     KeyNotTrusted {
         /// Which field.
         field: &'static str,
@@ -198,7 +257,7 @@ pub enum NamespaceConfigError {
         path: PathBuf,
         /// What it should be.
         role: Role,
-        /// The trust file.
+        /// The trust file, or the witness policy of a `raw` namespace.
         trust: PathBuf,
     },
     /// A vendor key that cannot sign attestations.
@@ -228,7 +287,7 @@ pub enum NamespaceConfigError {
         officers: usize,
     },
     /// Heads would grow too old.
-    #[error("recosign_every_seconds must be 1 to {max}, a quarter of the trust file's head age; found {found}")]
+    #[error("recosign_every_seconds must be 1 to {max}, a quarter of the head age; found {found}")]
     RecosignEvery {
         /// The longest allowed.
         max: u64,
@@ -263,88 +322,130 @@ pub enum OpenNamespaceError {
 impl NamespaceConfig {
     /// Reads and checks one `[[namespace]]`.
     pub(super) fn read(text: NamespaceText, authority: &str, folder: &Path) -> Result<Self, NamespaceConfigError> {
-        let namespace = Namespace::parse(&text.name)?;
+        let namespace = Namespace::parse(text.name())?;
         let origin = format!("{authority}/{namespace}");
         let origin = Origin::new(&origin).map_err(|source| NamespaceConfigError::Origin { origin, source })?;
+        match text {
+            NamespaceText::FleetKeys(text) => Self::read_fleet_keys(text, namespace, origin, folder),
+            NamespaceText::Raw(text) => Self::read_raw(text, namespace, origin, folder),
+        }
+    }
+
+    fn read_fleet_keys(
+        text: FleetKeysText,
+        namespace: Namespace,
+        origin: Origin,
+        folder: &Path,
+    ) -> Result<Self, NamespaceConfigError> {
         let trust_path = folder.join(&text.trust);
         let trust = read_trust(&trust_path, &origin)?;
         let authority = trust
             .authority()
             .map_err(|source| NamespaceConfigError::Trust { path: trust_path.clone(), source: source.into() })?;
-        let witness_policy = authority.policy();
-        if !text.allow_no_fault_tolerance {
-            witness_policy
-                .require_fault_tolerance(FAULTS_MIN)
-                .map_err(|source| NamespaceConfigError::Quorum { path: trust_path.clone(), source })?;
-        }
-        let witnesses = witness_policy
-            .witnesses()
-            .iter()
-            .map(|witness| endpoint(witness, &trust_path))
-            .collect::<Result<_, _>>()?;
         if let Some(vendor) = text.vendor_keys.iter().find(|key| key.algorithm() != KeyAlgorithm::Ed25519) {
             let found = vendor.algorithm();
             return Err(NamespaceConfigError::VendorAlgorithm { found });
         }
-        let config = Self {
-            namespace,
-            origin,
-            witnesses,
+        let certifying = CertifyingConfig {
             policy: text.policy.map(|path| folder.join(path)),
             vendor_keys: text.vendor_keys,
             first_policy: first_policy(text.officers, text.approvals_needed)?,
-            recosign_every: recosign_every(text.recosign_every_seconds, &trust)?,
-            witness_timeout: witness_timeout(text.witness_timeout_ms)?,
-            trust,
-            log_key_file: folder.join(text.log_key_file),
             certificate_key_file: folder.join(text.certificate_key_file),
             administration_key_file: text.administration_key_file.map(|path| folder.join(path)),
+        };
+        check_certifying_keys(&certifying, &trust, &trust_path)?;
+        let config = Self {
+            namespace,
+            origin,
+            witnesses: witnesses(authority.policy(), text.allow_no_fault_tolerance, &trust_path)?,
+            recosign_every: recosign_every(text.recosign_every_seconds, trust.limits.max_head_age_seconds)?,
+            witness_timeout: witness_timeout(text.witness_timeout_ms)?,
+            foundation: Foundation::FleetKeys(Box::new(trust)),
+            certifying: Some(certifying),
+            log_key_file: folder.join(text.log_key_file),
             passphrase_file: folder.join(text.passphrase_file),
         };
-        config.check_keys(witness_policy, &trust_path)?;
+        config.check_log_key(authority.policy(), &trust_path)?;
         Ok(config)
     }
 
-    /// Checks that every key file holds a key that the trust file believes in.
-    fn check_keys(&self, witness_policy: &Policy, trust: &Path) -> Result<(), NamespaceConfigError> {
-        let keys = &self.trust.keys;
-        let bytes_of = |keys: &[PublicKey]| keys.iter().map(|key| key.bytes().to_vec()).collect::<Vec<_>>();
-        let logs: Vec<_> = witness_policy.logs().iter().map(|log| log.vkey.key_bytes().to_vec()).collect();
-        check_key("log_key_file", &self.log_key_file, Role::Log, &logs, trust)?;
-        let certificate = bytes_of(&keys.certificate);
-        check_key("certificate_key_file", &self.certificate_key_file, Role::Certificate, &certificate, trust)?;
-        if let Some(path) = &self.administration_key_file {
-            let administration = bytes_of(&keys.administration.authority);
-            check_key("administration_key_file", path, Role::Administration, &administration, trust)?;
+    fn read_raw(
+        text: RawText,
+        namespace: Namespace,
+        origin: Origin,
+        folder: &Path,
+    ) -> Result<Self, NamespaceConfigError> {
+        let path = folder.join(&text.witness_policy);
+        let raw = read_witness_policy(&path, text.max_head_age_seconds)?;
+        let policy = raw.policy.clone();
+        // A log may say that it has no witnesses. One that has some must stand the loss of one.
+        let has_none = policy.quorum_met(&|_| false);
+        let config = Self {
+            namespace,
+            origin,
+            witnesses: witnesses(&policy, text.allow_no_fault_tolerance || has_none, &path)?,
+            recosign_every: recosign_every(text.recosign_every_seconds, raw.max_head_age_seconds)?,
+            witness_timeout: witness_timeout(text.witness_timeout_ms)?,
+            foundation: Foundation::Raw(raw),
+            certifying: None,
+            log_key_file: folder.join(text.log_key_file),
+            passphrase_file: folder.join(text.passphrase_file),
+        };
+        config.check_log_key(&policy, &path)?;
+        Ok(config)
+    }
+
+    /// Checks that the log's key file holds a key of this log that its readers believe in.
+    fn check_log_key(&self, policy: &Policy, from: &Path) -> Result<(), NamespaceConfigError> {
+        let ours = policy.logs().iter().filter(|log| log.vkey.name().as_str() == self.origin.as_str());
+        let keys: Vec<_> = ours.map(|log| log.vkey.key_bytes().to_vec()).collect();
+        check_key("log_key_file", &self.log_key_file, Role::Log, &keys, from)
+    }
+
+    /// The public keys of this namespace, each of which no other may have.
+    pub(super) fn key_ids(&self) -> Result<Vec<KeyId>, PublicKeyError> {
+        match &self.foundation {
+            Foundation::FleetKeys(trust) => Ok(trust.keys.triples().iter().map(|triple| triple.key.key_id()).collect()),
+            Foundation::Raw(raw) => {
+                let keys = raw.policy.logs().iter().map(|log| PublicKey::ed25519(log.vkey.key_bytes()));
+                keys.map(|key| Ok(key?.key_id())).collect()
+            }
         }
-        Ok(())
     }
 
     /// Opens the keys and the policy: what the namespace is served with.
     pub(crate) fn open(&self) -> Result<NamespaceSettings, OpenNamespaceError> {
-        let policy = match &self.policy {
-            Some(folder) => PolicySet::load(folder)?,
-            None => PolicySet::shipped(Side::Authority),
-        };
+        let certifying = self.certifying.as_ref().map(|certifying| self.open_certifying(certifying)).transpose()?;
         Ok(NamespaceSettings {
             origin: self.origin.clone(),
             namespace: self.namespace.clone(),
-            trust: self.trust.clone(),
+            foundation: self.foundation.clone(),
             log_signer: self.open_signer(&self.log_key_file, Role::Log)?,
-            certificate_signer: self.open_signer(&self.certificate_key_file, Role::Certificate)?,
-            policy,
-            vendor_keys: self.vendor_keys.clone(),
+            certifying,
             witnesses: self.witnesses.clone(),
             recosign_every: self.recosign_every,
             witness_timeout: self.witness_timeout,
         })
     }
 
+    fn open_certifying(&self, certifying: &CertifyingConfig) -> Result<Certifying, OpenNamespaceError> {
+        let policy = match &certifying.policy {
+            Some(folder) => PolicySet::load(folder)?,
+            None => PolicySet::shipped(Side::Authority),
+        };
+        let certificate_signer = self.open_signer(&certifying.certificate_key_file, Role::Certificate)?;
+        Ok(Certifying { certificate_signer, policy, vendor_keys: certifying.vendor_keys.clone() })
+    }
+
     /// Opens a key of this namespace.
     pub(crate) fn open_signer(&self, path: &Path, role: Role) -> Result<Box<dyn Signer>, OpenNamespaceError> {
         let signer = KeyFile::open_signer(path, role, &self.passphrase_file)?;
         // The clear part was checked against the trust file; the sealed part must be the same key still.
-        let trusted = self.trust.keys.triples().iter().any(|triple| triple.key.bytes() == signer.public_key());
+        let found = signer.public_key();
+        let trusted = match &self.foundation {
+            Foundation::FleetKeys(trust) => trust.keys.triples().iter().any(|triple| triple.key.bytes() == found),
+            Foundation::Raw(raw) => raw.policy.logs().iter().any(|log| log.vkey.key_bytes() == found),
+        };
         if trusted { Ok(signer) } else { Err(OpenNamespaceError::KeyChanged { path: path.to_owned() }) }
     }
 }
@@ -369,6 +470,53 @@ fn read_trust(path: &Path, origin: &Origin) -> Result<TrustFile, NamespaceConfig
         return Err(NamespaceConfigError::TrustSerial { path: path.to_owned(), found: trust.serial });
     }
     Ok(trust)
+}
+
+fn read_witness_policy(path: &Path, max_head_age_seconds: Option<u64>) -> Result<RawFoundation, NamespaceConfigError> {
+    let read_error = |source| NamespaceConfigError::ReadWitnessPolicy { path: path.to_owned(), source };
+    let file = File::open(path).map_err(read_error)?;
+    let mut text = String::new();
+    let limit = u64::try_from(WITNESS_POLICY_BYTES_MAX).unwrap_or(u64::MAX);
+    // What is cut off at the limit does not parse, or says less: the quorum line stands last.
+    file.take(limit).read_to_string(&mut text).map_err(read_error)?;
+    let policy = Policy::parse(text.as_bytes())
+        .map_err(|source| NamespaceConfigError::WitnessPolicy { path: path.to_owned(), source })?;
+    let max_head_age_seconds = max_head_age_seconds.unwrap_or(MAX_HEAD_AGE_SECONDS);
+    if !(1..=MAX_HEAD_AGE_SECONDS_MAX).contains(&max_head_age_seconds) {
+        return Err(NamespaceConfigError::MaxHeadAge { found: max_head_age_seconds });
+    }
+    Ok(RawFoundation { text, policy: Arc::new(policy), max_head_age_seconds })
+}
+
+/// Checks that every key file of the certifying side holds a key that the trust file believes in.
+fn check_certifying_keys(
+    certifying: &CertifyingConfig,
+    trust: &TrustFile,
+    path: &Path,
+) -> Result<(), NamespaceConfigError> {
+    let keys = &trust.keys;
+    let bytes_of = |keys: &[PublicKey]| keys.iter().map(|key| key.bytes().to_vec()).collect::<Vec<_>>();
+    let certificate = bytes_of(&keys.certificate);
+    check_key("certificate_key_file", &certifying.certificate_key_file, Role::Certificate, &certificate, path)?;
+    if let Some(file) = &certifying.administration_key_file {
+        let administration = bytes_of(&keys.administration.authority);
+        check_key("administration_key_file", file, Role::Administration, &administration, path)?;
+    }
+    Ok(())
+}
+
+/// Where the witnesses of a policy are asked, if it stands the loss of one.
+fn witnesses(
+    policy: &Policy,
+    allow_no_fault_tolerance: bool,
+    path: &Path,
+) -> Result<Vec<WitnessEndpoint>, NamespaceConfigError> {
+    if !allow_no_fault_tolerance {
+        policy
+            .require_fault_tolerance(FAULTS_MIN)
+            .map_err(|source| NamespaceConfigError::Quorum { path: path.to_owned(), source })?;
+    }
+    policy.witnesses().iter().map(|witness| endpoint(witness, path)).collect()
 }
 
 /// Where a witness of the policy is asked.
@@ -433,8 +581,8 @@ fn first_policy(
     }
 }
 
-fn recosign_every(seconds: Option<u64>, trust: &TrustFile) -> Result<Duration, NamespaceConfigError> {
-    let max = (trust.limits.max_head_age_seconds / RECOSIGN_PART).max(1);
+fn recosign_every(seconds: Option<u64>, max_head_age_seconds: u64) -> Result<Duration, NamespaceConfigError> {
+    let max = (max_head_age_seconds / RECOSIGN_PART).max(1);
     match seconds {
         None => Ok(Duration::from_secs(max)),
         Some(found) if (1..=max).contains(&found) => Ok(Duration::from_secs(found)),

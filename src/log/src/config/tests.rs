@@ -44,7 +44,7 @@ fn a_whole_configuration_is_read_and_its_defaults_follow_from_the_trust_file() {
     assert_eq!(namespace.witnesses.len(), 4);
     assert_eq!(namespace.witnesses[0].url, "http://w0.example", "without the slash at its end");
     assert_eq!(namespace.recosign_every, Duration::from_hours(6));
-    let officers = &namespace.first_policy.as_ref().unwrap().officers;
+    let officers = &namespace.certifying.as_ref().unwrap().first_policy.as_ref().unwrap().officers;
     let subjects: Vec<_> = officers.iter().map(|officer| officer.subject.as_str()).collect();
     assert_eq!(subjects, ["officer-0", "officer-1"], "sorted, as the first entry needs them");
     assert!(namespace.open().is_ok());
@@ -105,7 +105,7 @@ fn the_rules_of_the_whole_are_kept() {
 #[test]
 fn no_two_namespaces_share_a_key() {
     let house = House::new(&["backup", "keys"]);
-    let shared = house.config().namespaces[0].trust.keys.revocation.operator.clone();
+    let shared = house.config().namespaces[0].foundation.trust().unwrap().keys.revocation.operator.clone();
     house.change_trust("keys", |trust| trust.keys.revocation.operator = shared);
     let error = house.parse(&house.text).unwrap_err();
     assert!(

@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::config::house::{House, origin, register_file};
-use crate::ports::Store as _;
+use crate::ports::StoreReader as _;
 use countermark_tlog::size::LeafIndex;
 
 async fn make(house: &House, if_absent: bool) -> Result<Vec<Created>, CreateError> {
@@ -28,7 +28,7 @@ async fn every_namespace_gets_a_log_that_begins_with_its_policy() {
     assert!(register_file(&house, "backup").exists());
     let path = house.path("databases/backup.sqlite");
     let Found::Log = look(&path, &origin("backup")).await.unwrap() else { panic!("the log is there") };
-    let store = SqliteStore::new(open_sqlite(&path, Database::Log, Open::Existing).await.unwrap());
+    let store = SqliteStore::open(open_sqlite(&path, Database::Log, Open::Existing).await.unwrap()).await.unwrap();
     let first = store.entries(&origin("backup"), LeafIndex::new(0).unwrap(), 9).await.unwrap();
     assert_eq!(first.len(), 1);
     let Entry::PolicyChange(change) = Entry::parse(&first[0]).unwrap() else { panic!("a policy change") };

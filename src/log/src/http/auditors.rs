@@ -9,16 +9,18 @@ use axum::response::Response;
 use super::answer::{self, Freshness};
 use super::parameters::{self, Parameters};
 use super::problem::{Problem, ProblemKind};
+use super::reads::fleet_keys;
 use super::{Served, Service};
 use crate::plexi::{Configuration, KeyInfo, LastVerifiedEpoch, NamespaceInfo, Namespaces, SignatureResponse};
 
 /// `GET /info`: the certificate keys of every namespace.
 pub(super) async fn info(State(service): State<Arc<Service>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
-    let keys = service.namespaces().flat_map(|served| &served.handle.trust().keys.certificate);
+    let certifying = || service.namespaces().filter_map(|served| Some((served, served.handle.foundation().trust()?)));
+    let keys = certifying().flat_map(|(_, trust)| &trust.keys.certificate);
     let configuration = Configuration {
         keys: keys.map(KeyInfo::of).collect(),
-        logs: service.namespaces().map(|served| served.handle.namespace().to_string()).collect(),
+        logs: certifying().map(|(served, _)| served.handle.namespace().to_string()).collect(),
     };
     Ok(answer::json(StatusCode::OK, &configuration, Freshness::Revalidate))
 }
@@ -29,7 +31,8 @@ pub(super) async fn namespaces(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
-    let namespaces = Namespaces { namespaces: service.namespaces().map(info_of).collect() };
+    let namespaces =
+        Namespaces { namespaces: service.namespaces().filter(|served| certifies(served)).map(info_of).collect() };
     Ok(answer::json(StatusCode::OK, &namespaces, Freshness::Revalidate))
 }
 
@@ -40,13 +43,22 @@ pub(super) async fn namespace(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
-    let info = info_of(service.namespace(&ns)?);
+    let served = service.namespace(&ns)?;
+    if !certifies(served) {
+        return Err(Problem::new(ProblemKind::OtherKind, "a raw log has no epochs to audit"));
+    }
+    let info = info_of(served);
     Ok(answer::json(StatusCode::OK, &info, Freshness::Revalidate))
+}
+
+/// plexi knows logs of statements only.
+fn certifies(served: &Served) -> bool {
+    served.handle.foundation().trust().is_some()
 }
 
 fn info_of(served: &Served) -> NamespaceInfo {
     let published = served.handle.published();
-    NamespaceInfo::of(served.handle.namespace(), published.as_ref().map(|published| published.state.as_ref()))
+    NamespaceInfo::of(served.handle.namespace(), published.as_ref().and_then(|published| published.state.fleet_keys()))
 }
 
 /// `GET /namespaces/{ns}/audits/{epoch}`: the certificate of a published statement.
@@ -58,10 +70,11 @@ pub(super) async fn audit(
     Parameters::none(query.as_deref())?;
     let epoch = parameters::epoch(&epoch)?;
     let (served, published) = service.published(&ns)?;
-    let record = published.state.statement(epoch).ok_or_else(|| {
+    let state = fleet_keys(&published)?;
+    let record = state.statement(epoch).ok_or_else(|| {
         Problem::new(ProblemKind::NoSuchEpoch, format_args!("no statement of epoch {epoch} is published"))
     })?;
-    let keys = &published.state.authority().keys().certificate;
+    let keys = &state.authority().keys().certificate;
     let audit = SignatureResponse::of(served.handle.namespace(), keys, record);
     Ok(answer::json(StatusCode::OK, &audit, Freshness::Revalidate))
 }
@@ -74,8 +87,7 @@ pub(super) async fn last_verified_epoch(
 ) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
     let (_, published) = service.published(&ns)?;
-    let record = published
-        .state
+    let record = fleet_keys(&published)?
         .newest_certified()
         .ok_or_else(|| Problem::new(ProblemKind::NoSuchEpoch, "no statement is published yet"))?;
     Ok(answer::json(StatusCode::OK, &LastVerifiedEpoch::of(record), Freshness::Revalidate))

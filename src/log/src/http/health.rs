@@ -37,7 +37,7 @@ impl NamespaceReadiness {
         let limit = head_age_limit(served);
         let fresh = health.head_age_seconds.is_some_and(|age| age < limit);
         let serving = match health.state {
-            OwnerState::Serving | OwnerState::Reloading => true,
+            OwnerState::Serving | OwnerState::Reloading | OwnerState::Frozen => true,
             OwnerState::Stopped => false,
         };
         Self {
@@ -52,9 +52,9 @@ impl NamespaceReadiness {
 
 /// The smaller of the trust file's limit and the newest active statement's, as a client takes it.
 pub(super) fn head_age_limit(served: &Served) -> u64 {
-    let limit = served.handle.trust().limits.max_head_age_seconds;
+    let limit = served.handle.foundation().max_head_age_seconds();
     let published = served.handle.published();
-    let active = published.as_ref().and_then(|published| published.state.newest_active());
+    let active = published.as_ref().and_then(|published| published.state.fleet_keys()?.newest_active());
     active.map_or(limit, |record| limit.min(record.statement.statement().max_head_age_seconds))
 }
 

@@ -89,6 +89,9 @@ problems! {
     MalformedSubmission 400 "malformed-submission" "The body is not a submission."
     MalformedStatement 400 "malformed-statement" "The statement breaks a rule of its format."
     MalformedEntry 400 "malformed-entry" "The entry breaks a rule of its format."
+    OtherKind 404 "other-kind" "Logs of this kind have nothing at this address."
+    EntryLength 400 "entry-length" "An entry has 1 to 65535 bytes."
+    Frozen 403 "frozen" "The log is frozen: it never grows again."
     EntryType 422 "entry-type" "Entries of this type are not submitted."
     // What is submitted: a race that the next try can win.
     Epoch 409 "epoch" "The statement's epoch is not the next one."

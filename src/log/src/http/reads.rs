@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use countermark_bundle::identity::Epoch;
 use countermark_bundle::link::ConsistencyLink;
-use countermark_bundle::namespace_state::StatementRecord;
+use countermark_bundle::namespace_state::{NamespaceState, StatementRecord};
 use countermark_tlog::hash::{Hash, LeafHash, leaf_hash};
 use countermark_tlog::proof::{ConsistencyProof, InclusionProof};
 use countermark_tlog::size::{LeafIndex, TreeSize};
@@ -140,7 +140,7 @@ pub(super) async fn statement_record(
     Parameters::none(query.as_deref())?;
     let epoch = parameters::epoch(&epoch)?;
     let (_, published) = service.published(&ns)?;
-    let document = RecordDocument::of(&published.state, certified(&published, epoch)?);
+    let document = RecordDocument::of(fleet_keys(&published)?, certified(&published, epoch)?);
     Ok(answer::json(StatusCode::OK, &document, Freshness::Revalidate))
 }
 
@@ -178,18 +178,18 @@ pub(super) async fn trust(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
-    let trust = service.namespace(&ns)?.handle.trust().write();
-    Ok(answer::json_bytes(trust, Freshness::Revalidate))
+    let trust = service.namespace(&ns)?.handle.foundation().trust().ok_or_else(other_kind)?;
+    Ok(answer::json_bytes(trust.write(), Freshness::Revalidate))
 }
 
-/// `GET /v1/{ns}/policy`: the tlog-policy text inside the trust file.
+/// `GET /v1/{ns}/policy`: the tlog-policy text that the log was created with.
 pub(super) async fn policy(
     State(service): State<Arc<Service>>,
     Path(ns): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
-    let policy = service.namespace(&ns)?.handle.trust().keys.policy.clone();
+    let policy = service.namespace(&ns)?.handle.foundation().policy_text().to_owned();
     Ok(answer::text(policy, Freshness::Revalidate))
 }
 
@@ -206,9 +206,18 @@ pub(super) async fn status(
 }
 
 fn certified(published: &Published, epoch: Epoch) -> Result<&StatementRecord, Problem> {
-    published.state.statement(epoch).ok_or_else(|| {
+    fleet_keys(published)?.statement(epoch).ok_or_else(|| {
         Problem::new(ProblemKind::NoSuchEpoch, format_args!("no statement of epoch {epoch} is published"))
     })
+}
+
+/// The state of a log that certifies statements.
+pub(super) fn fleet_keys(published: &Published) -> Result<&NamespaceState, Problem> {
+    published.state.fleet_keys().ok_or_else(other_kind)
+}
+
+fn other_kind() -> Problem {
+    Problem::new(ProblemKind::OtherKind, "a raw log has opaque entries, no statements and no trust file")
 }
 
 async fn entry_bytes(served: &Served, published: &Published, index: LeafIndex) -> Result<Arc<[u8]>, Problem> {

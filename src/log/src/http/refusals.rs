@@ -56,6 +56,7 @@ const fn token_kind(error: &TokenError) -> ProblemKind {
 impl From<BundleRefusal> for Problem {
     fn from(refusal: BundleRefusal) -> Self {
         let kind = match &refusal {
+            BundleRefusal::OtherKind { .. } => ProblemKind::OtherKind,
             BundleRefusal::NothingActive => ProblemKind::NothingActive,
             BundleRefusal::NoSuchEpoch { .. } => ProblemKind::NoSuchEpoch,
             BundleRefusal::NotActive { .. } => ProblemKind::NotActive,
@@ -110,6 +111,9 @@ impl From<Refusal> for Problem {
             Refusal::Statement(_)
             | Refusal::Entry(_)
             | Refusal::NotSubmittable { .. }
+            | Refusal::OtherKind { .. }
+            | Refusal::EntryLength { .. }
+            | Refusal::Frozen { .. }
             | Refusal::Rule(_)
             | Refusal::Approval(_)
             | Refusal::Attestation { .. }
@@ -123,6 +127,9 @@ pub(super) const fn refusal_kind(refusal: &Refusal) -> ProblemKind {
         Refusal::Statement(_) => ProblemKind::MalformedStatement,
         Refusal::Entry(_) => ProblemKind::MalformedEntry,
         Refusal::NotSubmittable { .. } => ProblemKind::EntryType,
+        Refusal::OtherKind { .. } => ProblemKind::OtherKind,
+        Refusal::EntryLength { .. } => ProblemKind::EntryLength,
+        Refusal::Frozen { .. } => ProblemKind::Frozen,
         Refusal::Rule(rule) => rule_kind(rule),
         Refusal::Approval(_) => ProblemKind::Approval,
         Refusal::Attestation { .. } => ProblemKind::Attestation,

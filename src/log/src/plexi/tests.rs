@@ -118,7 +118,7 @@ async fn their_signature_and_last_epoch_read_ours() {
     let wait = crate::sequencer::WaitLevel::Published;
     handle.submit(world.submission(&statement), wait, std::time::Duration::from_secs(20)).await.unwrap();
     let published = handle.published().unwrap();
-    let record = published.state.newest_certified().unwrap();
+    let record = published.state.fleet_keys().unwrap().newest_certified().unwrap();
     let keys = std::slice::from_ref(world.certificate.public());
     let ours = to_string(&SignatureResponse::of(handle.namespace(), keys, record)).unwrap();
     let theirs: TheirSignatureResponse = from_str(&ours).unwrap();

@@ -111,17 +111,16 @@ async fn a_full_tile_is_read_from_the_store_once() {
 async fn what_the_store_has_lost_is_an_error_and_not_an_absence() {
     let world = World::new();
     let origin = world.origin();
-    let entries: Vec<NewEntry> = (0..300_u32)
-        .map(|n| NewEntry { identity: Digest::of(&n.to_be_bytes()), bytes: n.to_be_bytes().into() })
-        .collect();
+    let entries: Vec<NewEntry> =
+        (0..300_u32).map(|n| NewEntry::new(Digest::of(&n.to_be_bytes()), n.to_be_bytes().into())).collect();
     let key = world.log.vkey(origin.as_str(), countermark_tlog::note::SignatureType::Ed25519);
     let batch = stage(&origin, &Tree::empty(), entries).unwrap().sign(&world.log, &key).unwrap();
     let committed = Arc::new(Committed {
         head: batch.head().clone(),
-        state: Arc::new(countermark_bundle::namespace_state::NamespaceState::new(&world.trust).unwrap()),
+        state: world.settings().foundation.state_at(TreeSize::ZERO).unwrap(),
         tree: batch.tree().clone(),
     });
-    let empty: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let empty: Arc<dyn crate::ports::StoreReader> = Arc::new(MemoryStore::default());
     let (_sender, receiver) = watch::channel(Arc::clone(&committed));
     let reader = TileReader::new(origin.clone(), Arc::clone(&empty), receiver);
     let lost = reader.tile(tile(0, 0, 256)).await;
@@ -130,9 +129,9 @@ async fn what_the_store_has_lost_is_an_error_and_not_an_absence() {
     assert!(matches!(lost, Err(ReadError::MissingEntries { expected: 1, found: 0, .. })), "{lost:?}");
     let lost = reader.entry_bundle(tile(0, 0, 256)).await;
     assert!(matches!(lost, Err(ReadError::MissingEntries { .. })), "{lost:?}");
-    let lost = root_at(&origin, &empty, &committed, size(3)).await;
+    let lost = root_at(&origin, empty.clone(), &committed, size(3)).await;
     assert!(matches!(lost, Err(ReadError::MissingTile { .. })), "{lost:?}");
     // The right edge is in memory.
     assert!(reader.tile(tile(0, 1, 44)).await.unwrap().is_some());
-    assert_eq!(root_at(&origin, &empty, &committed, size(301)).await.unwrap(), None);
+    assert_eq!(root_at(&origin, empty.clone(), &committed, size(301)).await.unwrap(), None);
 }

@@ -79,7 +79,7 @@ pub(crate) async fn check(
             continue;
         };
         let name = || witness.vkey.name().to_string();
-        match root_at(log.origin, &ports.store, committed, seen.size).await? {
+        match root_at(log.origin, ports.store.clone(), committed, seen.size).await? {
             None => {
                 return Err(LoadError::WitnessAhead {
                     witness: name(),

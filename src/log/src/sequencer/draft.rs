@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 
 use countermark_bundle::identity::Digest;
-use countermark_bundle::namespace_state::NamespaceState;
 use countermark_tlog::hash::leaf_hash;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use tokio::sync::oneshot;
@@ -13,7 +12,8 @@ use tracing::error;
 
 use super::submission::{SubmitError, SubmitFault, Submitted, WaitLevel};
 use super::{NamespaceSettings, Ports};
-use crate::admit::Parsed;
+use crate::admit::{Parsed, Refusal};
+use crate::foundation::{LogState, NextState};
 use crate::ports::PortFault;
 use crate::stage::{NewEntry, StagedEntry};
 
@@ -28,7 +28,7 @@ pub(super) struct Candidate {
 
 /// Entries to be committed together, the state after them, and who waits for what.
 pub(super) struct Draft {
-    state: NamespaceState,
+    state: NextState,
     entries: Vec<NewEntry>,
     positions: HashMap<Digest, usize>,
     waiters: Vec<Waiter>,
@@ -50,8 +50,8 @@ enum Outcome {
 }
 
 impl Draft {
-    pub(super) fn on(state: &NamespaceState) -> Self {
-        Self { state: state.clone(), entries: Vec::new(), positions: HashMap::new(), waiters: Vec::new() }
+    pub(super) fn on(state: &LogState) -> Self {
+        Self { state: state.next(), entries: Vec::new(), positions: HashMap::new(), waiters: Vec::new() }
     }
 
     /// Admits a candidate or refuses it. A refusal that depends on nothing uncommitted is answered at once.
@@ -80,13 +80,13 @@ impl Draft {
     }
 
     /// The entries to stage, the state after them and the waiters; `None` if nobody waits for anything.
-    pub(super) fn finish(self) -> Option<(Vec<NewEntry>, NamespaceState, Waiters)> {
+    pub(super) fn finish(self) -> Option<(Vec<NewEntry>, LogState, Waiters)> {
         if self.entries.is_empty() {
             return None;
         }
         let identities = self.entries.iter().map(|entry| entry.identity).collect();
         let waiters = Waiters { waiters: self.waiters, identities };
-        Some((self.entries, self.state, waiters))
+        Some((self.entries, self.state.finish(), waiters))
     }
 }
 
@@ -120,6 +120,13 @@ impl Waiters {
                     duplicate,
                 }),
             );
+        }
+    }
+
+    /// The log was frozen before the batch came.
+    pub(super) fn frozen(self, size: TreeSize) {
+        for Waiter { answer, .. } in self.waiters {
+            reply(answer, Err(Refusal::Frozen { size }.into()));
         }
     }
 

@@ -4,18 +4,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use countermark_bundle::identity::{Digest, Namespace, Timestamp};
-use countermark_bundle::trust::TrustFile;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::hash::{LeafHash, RootHash};
 use countermark_tlog::proof::{ConsistencyProof, InclusionProof};
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tile::TileCoord;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::owner::Queued;
+use super::queue::{Queue, Refused};
 use super::submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
-use super::{Health, NamespaceSettings, OwnerState, Ports, RETRY_AFTER, WitnessHealth};
+use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessHealth};
+use crate::foundation::Foundation;
+use crate::ports::Clock;
 use crate::proofs::{ReadError, TileReader};
 use crate::published::{Published, Views};
 
@@ -26,9 +27,10 @@ pub struct NamespaceHandle {
 }
 
 pub(super) struct Shared {
-    pub(super) settings: Arc<NamespaceSettings>,
-    pub(super) ports: Ports,
-    pub(super) queue: mpsc::Sender<Queued>,
+    pub(super) identity: Identity,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Nothing is submitted to a log that is only read.
+    pub(super) queue: Option<Queue>,
     pub(super) views: Views,
     pub(super) reader: Arc<TileReader>,
     pub(super) witnesses: Arc<Mutex<Vec<WitnessHealth>>>,
@@ -50,9 +52,10 @@ impl NamespaceHandle {
     ) -> Result<Submitted, SubmitError> {
         let deadline = Instant::now() + deadline;
         let (answer, answered) = oneshot::channel();
-        self.shared.queue.try_send(Queued { submission, answer }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded { retry_after: RETRY_AFTER },
-            mpsc::error::TrySendError::Closed(_) => stopped(),
+        let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
+        queue.put(submission, answer).map_err(|refused| match refused {
+            Refused::Full => SubmitError::Overloaded { retry_after: RETRY_AFTER },
+            Refused::Closed => stopped(),
         })?;
         let committed = match timeout_at(deadline, answered).await {
             Err(_) => return Err(SubmitError::DeadlinePassed { reached: None }),
@@ -66,7 +69,9 @@ impl NamespaceHandle {
     fn unanswered(&self) -> SubmitError {
         match self.state() {
             OwnerState::Stopped => stopped(),
-            OwnerState::Serving | OwnerState::Reloading => SubmitError::Fault { reason: SubmitFault::Unknown },
+            OwnerState::Serving | OwnerState::Reloading | OwnerState::Frozen => {
+                SubmitError::Fault { reason: SubmitFault::Unknown }
+            }
         }
     }
 
@@ -119,9 +124,10 @@ impl NamespaceHandle {
     #[must_use]
     pub fn health(&self) -> Health {
         let published = self.published();
-        let now = self.shared.ports.clock.now_ms() / 1_000;
+        let now = self.shared.clock.now_ms() / 1_000;
         Health {
             state: self.state(),
+            queued: self.shared.queue.as_ref().map_or(0, Queue::depth),
             committed: self.committed().0,
             published: published.as_ref().map(|published| (published.size, published.head_time)),
             head_age_seconds: published.as_ref().map(|published| now.saturating_sub(published.head_time.unix())),
@@ -140,25 +146,25 @@ impl NamespaceHandle {
     /// The log's origin.
     #[must_use]
     pub fn origin(&self) -> &Origin {
-        &self.shared.settings.origin
+        &self.shared.identity.origin
     }
 
     /// The namespace.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
-        &self.shared.settings.namespace
+        &self.shared.identity.namespace
     }
 
-    /// The trust file the namespace was created with.
+    /// What the namespace was created with.
     #[must_use]
-    pub fn trust(&self) -> &TrustFile {
-        &self.shared.settings.trust
+    pub fn foundation(&self) -> &Foundation {
+        &self.shared.identity.foundation
     }
 
     /// The time of day of this namespace's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        crate::clock::timestamp(self.shared.ports.clock.now_ms())
+        crate::clock::timestamp(self.shared.clock.now_ms())
     }
 
     /// A hash tile; `None` beyond the committed tree.

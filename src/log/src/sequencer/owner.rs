@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::identity::Digest;
-use countermark_bundle::namespace_state::NamespaceState;
+use countermark_tlog::hash::{Hash, LeafHash};
 use countermark_tlog::note::VerifierKey;
 use countermark_tlog::size::LeafIndex;
 use thiserror::Error;
@@ -17,10 +17,12 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::draft::{Answer, Candidate, Draft, Waiters, not_kept, reply, stored};
-use super::submission::{Submission, SubmitFault};
-use super::{BATCH_MAX, NamespaceSettings, OwnerState, Ports};
-use crate::admit::Parsed;
-use crate::ports::{CommitError, PortFault, RegisterError, TakeWriterError, WriterEpoch, WriterId};
+use super::queue::Queued;
+use super::submission::{SubmitFault, Submitted, WaitLevel};
+use super::{BATCH_BYTES_MAX, NamespaceSettings, OwnerState, Ports, batch_max};
+use crate::admit::{Parsed, Refusal};
+use crate::foundation::LogState;
+use crate::ports::{CommitError, LogKind, PortFault, RegisterError, TakeWriterError, WriterEpoch, WriterId};
 use crate::published::{Committed, stopped};
 use crate::recover::{self, HeadName, LoadError, LogIdentity};
 use crate::stage::{NewEntry, SignBatchError, SignedBatch, stage};
@@ -29,12 +31,6 @@ use crate::stage::{NewEntry, SignBatchError, SignedBatch, stage};
 const RELOAD_BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// The longest wait.
 const RELOAD_BACKOFF_MAX: Duration = Duration::from_secs(5);
-
-/// A submission in the queue.
-pub(super) struct Queued {
-    pub(super) submission: Submission,
-    pub(super) answer: Answer,
-}
 
 /// Why a namespace is no longer served.
 #[derive(Debug, Error)]
@@ -65,6 +61,7 @@ pub(super) struct Owner {
     pub(super) ports: Ports,
     pub(super) writer: WriterId,
     pub(super) epoch: WriterEpoch,
+    pub(super) frozen: bool,
     pub(super) queue: mpsc::Receiver<Queued>,
     pub(super) state: watch::Sender<OwnerState>,
     pub(super) committed: watch::Sender<Arc<Committed>>,
@@ -77,6 +74,8 @@ enum Flushed {
     Done,
     /// A port failed after something may have been written. Memory is not to be believed.
     Poisoned(Waiters),
+    /// The log was frozen; everybody is answered.
+    Frozen,
     /// Another process has taken the namespace over.
     Fenced(Ended),
 }
@@ -90,6 +89,7 @@ impl Owner {
             };
             match self.flush(batch).await {
                 Flushed::Done => {}
+                Flushed::Frozen => self.freeze(),
                 Flushed::Poisoned(waiters) => {
                     if let Err(ended) = self.reload(waiters).await {
                         break ended;
@@ -103,17 +103,28 @@ impl Owner {
         ended
     }
 
-    /// Everything that waits, at most [`BATCH_MAX`]; waits for the first. `None` when asked to stop.
+    /// The log was frozen: from now on everything is refused without asking the store.
+    fn freeze(&mut self) {
+        self.frozen = true;
+        self.state.send_replace(OwnerState::Frozen);
+        let size = self.committed.borrow().head.size;
+        info!(origin = %self.settings.origin, %size, "the log is frozen");
+    }
+
+    /// Everything that waits, up to the bounds of one commit; waits for the first. `None` when asked to stop.
     async fn next_batch(&mut self) -> Option<Vec<Queued>> {
         let first = tokio::select! {
             biased;
             () = stopped(&mut self.stop) => return None,
             first = self.queue.recv() => first?,
         };
+        let (count_max, mut bytes) = (batch_max(self.kind()), first.weight());
         let mut batch = vec![first];
-        while batch.len() < BATCH_MAX
+        while batch.len() < count_max
+            && bytes < BATCH_BYTES_MAX
             && let Ok(next) = self.queue.try_recv()
         {
+            bytes = bytes.saturating_add(next.weight());
             batch.push(next);
         }
         Some(batch)
@@ -140,6 +151,10 @@ impl Owner {
                 waiters.failed(SubmitFault::NotKept);
                 return Flushed::Fenced(Ended::Fenced { held: expected, found });
             }
+            Err(CommitError::Frozen { size }) => {
+                waiters.frozen(size);
+                return Flushed::Frozen;
+            }
             Err(failure @ (CommitError::Fenced { .. } | CommitError::Fault(_))) => {
                 warn!(origin = %self.settings.origin, %failure, "the outcome of a commit is unknown; reading everything again");
                 return Flushed::Poisoned(waiters);
@@ -160,7 +175,7 @@ impl Owner {
         //    crash before an answer: the submitter asks again and is given the same index.
         self.committed.send_replace(Arc::new(Committed {
             head: batch.head().clone(),
-            state: Arc::new(state),
+            state,
             tree: batch.tree().clone(),
         }));
         waiters.committed(batch.entries(), batch.head().size);
@@ -168,8 +183,15 @@ impl Owner {
     }
 
     /// Answers what needs no commit, admits the rest.
-    async fn draft(&self, current: &Committed, batch: Vec<Queued>) -> Option<(Vec<NewEntry>, NamespaceState, Waiters)> {
-        let candidates = self.unknown(current, parse(batch)).await;
+    async fn draft(&self, current: &Committed, batch: Vec<Queued>) -> Option<(Vec<NewEntry>, LogState, Waiters)> {
+        let candidates = self.unknown(current, parse(batch, self.kind())).await;
+        if self.frozen {
+            let size = current.head.size;
+            for candidate in candidates {
+                reply(candidate.answer, Err(Refusal::Frozen { size }.into()));
+            }
+            return None;
+        }
         if candidates.is_empty() {
             return None;
         }
@@ -202,6 +224,13 @@ impl Owner {
     }
 
     async fn answer_known(&self, current: &Committed, answer: Answer, identity: Digest, index: LeafIndex) {
+        if self.kind() == LogKind::Raw {
+            // Under this leaf hash the store keeps the entry: reading it would say nothing else.
+            let (leaf_hash, size) = (LeafHash(Hash(identity.0)), current.head.size);
+            let level = WaitLevel::Committed;
+            reply(answer, Ok(Submitted { index, leaf_hash, identity, level, size, duplicate: true }));
+            return;
+        }
         match stored(&self.settings, &self.ports, identity, index, current.head.size).await {
             Ok(Some(submitted)) => reply(answer, Ok(submitted)),
             Ok(None) => reply(answer, Err(not_kept())),
@@ -234,9 +263,15 @@ impl Owner {
                 | SignBatchError::Checkpoint(_)
                 | SignBatchError::OtherHead { .. }
                 | SignBatchError::Prove(_)
+                | SignBatchError::Peak(_)
+                | SignBatchError::Root { .. }
                 | SignBatchError::Proof(_) => SubmitFault::SelfCheck,
             }
         })
+    }
+
+    fn kind(&self) -> LogKind {
+        self.settings.foundation.kind()
     }
 
     /// Forgets what is in memory and reads everything again, until that works or shows that it never will.
@@ -264,7 +299,7 @@ impl Owner {
             }
             backoff = (backoff * 2).min(RELOAD_BACKOFF_MAX);
         }
-        self.state.send_replace(OwnerState::Serving);
+        self.state.send_replace(if self.frozen { OwnerState::Frozen } else { OwnerState::Serving });
         let size = self.committed.borrow().head.size;
         info!(origin = %self.settings.origin, %size, "the namespace was read again");
         if let Err(failure) = waiters.reloaded(&self.settings, &self.ports, size).await {
@@ -274,7 +309,11 @@ impl Owner {
     }
 
     async fn try_reload(&mut self) -> Result<(), Ended> {
-        let log = LogIdentity { origin: &self.settings.origin, log_key: &self.log_key, trust: &self.settings.trust };
+        let log = LogIdentity {
+            origin: &self.settings.origin,
+            log_key: &self.log_key,
+            foundation: &self.settings.foundation,
+        };
         let loaded = match recover::load(log, &self.ports, self.writer, Some(self.epoch)).await {
             Ok(loaded) => loaded,
             Err(LoadError::TakeWriter(TakeWriterError::Fenced { expected, found })) => {
@@ -283,6 +322,7 @@ impl Owner {
             Err(failure) => return Err(failure.into()),
         };
         self.epoch = loaded.epoch;
+        self.frozen = loaded.frozen;
         let loaded = loaded.roll_forward(&self.settings.origin, &self.ports).await?;
         let shown = HeadName::from(&self.committed.borrow().head);
         let database = HeadName::from(&loaded.committed.head);
@@ -295,10 +335,11 @@ impl Owner {
 }
 
 /// Reads each submission by itself; one that is malformed is answered at once.
-fn parse(batch: Vec<Queued>) -> Vec<Candidate> {
+fn parse(batch: Vec<Queued>, kind: LogKind) -> Vec<Candidate> {
     let mut candidates = Vec::with_capacity(batch.len());
-    for Queued { submission, answer } in batch {
-        match Parsed::parse(submission) {
+    for queued in batch {
+        let (submission, answer) = queued.take();
+        match Parsed::parse(submission, kind) {
             Ok(parsed) => candidates.push(Candidate { parsed, answer }),
             Err(refusal) => reply(answer, Err(refusal.into())),
         }

@@ -5,25 +5,26 @@ use std::sync::{Arc, Mutex};
 use countermark_bundle::authority::AuthorityKeysError;
 use countermark_bundle::identity::Namespace;
 use countermark_bundle::key::PublicKey;
-use countermark_bundle::namespace_state::{NamespaceState, RuleViolation};
+use countermark_bundle::namespace_state::RuleViolation;
 use countermark_bundle::trust::{TrustError, TrustFile};
-use countermark_keys::{RandomnessError, Role, os_random_bytes};
+use countermark_keys::{RandomnessError, Role, Signer, os_random_bytes};
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::note::VerifierKey;
 use countermark_tlog::size::TreeSize;
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{Instrument as _, info, info_span};
 
 use super::handle::{NamespaceHandle, Shared};
 use super::owner::{Ended, Owner};
 use super::supervise::supervise;
-use super::{NamespaceSettings, Ports, QUEUE_MAX, WitnessHealth};
-use crate::ports::{CreateNamespaceError, PortFault, RegisterError, StoredHead, WriterId};
+use super::{Certifying, Identity, NamespaceSettings, OwnerState, Ports, WitnessHealth, queue};
+use crate::foundation::{Foundation, NextState};
+use crate::ports::{Clock, CreateNamespaceError, LogKind, PortFault, RegisterError, StoreReader, StoredHead, WriterId};
 use crate::proofs::TileReader;
-use crate::published;
-use crate::recover::{self, HeadName, LoadError, Loaded, LogIdentity, witnesses};
+use crate::published::{self, ViewSenders};
+use crate::recover::{self, HeadName, LoadError, Loaded, LogIdentity, ReadBack, witnesses};
 use crate::stage::{NewEntry, SignBatchError, StageError, Tree, stage};
 use crate::witness_round::{Publisher, PublisherParts};
 
@@ -51,6 +52,12 @@ pub enum SettingsError {
         expected: Namespace,
         /// In the settings.
         found: Namespace,
+    },
+    /// What only `fleet-keys` logs have, in a `raw` one, or the reverse.
+    #[error("a fleet-keys log certifies, a raw log does not; this one is a {kind} log")]
+    Certifying {
+        /// The log's kind.
+        kind: LogKind,
     },
     /// A signer that was made for another purpose.
     #[error("a {expected} key is needed, this one is a {found} key")]
@@ -97,6 +104,9 @@ pub enum CreateError {
     /// The settings do not fit together.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// First entries for a log without rules.
+    #[error("a raw log is made without entries")]
+    RawEntries,
     /// A first entry breaks a rule.
     #[error("first entry {position} breaks a rule: {source}")]
     Rule {
@@ -136,7 +146,8 @@ pub enum CreateError {
     Register(#[from] PortFault),
 }
 
-/// Makes a new namespace whose log begins with `first_entries`, the first of them a policy change.
+/// Makes a new namespace whose log begins with `first_entries`: of a `fleet-keys` log a policy change and what follows it,
+/// of a `raw` log nothing.
 ///
 /// Nothing is served afterwards: [`start`] does that. An empty database never becomes a new log in any other way.
 pub async fn create(
@@ -157,22 +168,32 @@ pub async fn create(
             return Err(CreateError::AlreadyWitnessed { witness, witnessed });
         }
     }
-    let mut state = NamespaceState::new(&settings.trust).map_err(SettingsError::Keys)?;
-    let mut entries = Vec::with_capacity(first_entries.len());
-    for (position, bytes) in first_entries.into_iter().enumerate() {
-        let entry = state.apply(&bytes).map_err(|source| CreateError::Rule { position, source })?;
-        entries.push(NewEntry { identity: entry.identity(), bytes: bytes.into() });
-    }
+    let entries = admit_first(settings, first_entries)?;
     // 1. In memory only. A crash here leaves nothing.
     let batch = stage(log.origin, &Tree::empty(), entries)?.sign(settings.log_signer.as_ref(), &log_key)?;
     // 2. The namespace and its first head in one transaction. A crash after it: start-up registers the head.
-    ports.store.create_namespace(&batch).await?;
+    ports.store.create_namespace(settings.foundation.kind(), &batch).await?;
     // 3. The register. From here on the log exists for good.
     match ports.register.compare_and_swap(log.origin, None, batch.head()).await {
         Ok(()) => Ok(batch.head().clone()),
         Err(RegisterError::Conflict { .. }) => Err(CreateError::RegisterMoved),
         Err(RegisterError::Fault(fault)) => Err(fault.into()),
     }
+}
+
+/// Folds the first entries into a new state, which refuses what breaks a rule.
+fn admit_first(settings: &NamespaceSettings, first_entries: Vec<Vec<u8>>) -> Result<Vec<NewEntry>, CreateError> {
+    let mut state = match settings.foundation.state_at(TreeSize::ZERO).map_err(SettingsError::Keys)?.next() {
+        NextState::FleetKeys(state) => state,
+        NextState::Raw(_) if first_entries.is_empty() => return Ok(Vec::new()),
+        NextState::Raw(_) => return Err(CreateError::RawEntries),
+    };
+    let mut entries = Vec::with_capacity(first_entries.len());
+    for (position, bytes) in first_entries.into_iter().enumerate() {
+        let entry = state.apply(&bytes).map_err(|source| CreateError::Rule { position, source })?;
+        entries.push(NewEntry::new(entry.identity(), bytes.into()));
+    }
+    if entries.is_empty() { Err(StageError::Empty.into()) } else { Ok(entries) }
 }
 
 /// Starts serving a namespace, after everything that [`crate::recover`] checks.
@@ -191,40 +212,42 @@ pub async fn start(
     // Only now is anything written that leaves this process.
     let loaded = loaded.roll_forward(&settings.origin, &ports).await?;
     info!(origin = %settings.origin, size = %loaded.committed.head.size, writer = %loaded.epoch, "the namespace is served");
-    Ok(spawn(Arc::new(settings), ports, log_key, writer, loaded, known))
+    Ok(spawn(&Arc::new(settings), ports, log_key, writer, loaded, known))
 }
 
 /// Starts the two tasks of a namespace that was read back.
 fn spawn(
-    settings: Arc<NamespaceSettings>,
+    settings: &Arc<NamespaceSettings>,
     ports: Ports,
     log_key: VerifierKey,
     writer: WriterId,
     loaded: Loaded,
     known: Vec<TreeSize>,
 ) -> (NamespaceHandle, JoinHandle<Ended>) {
-    let epoch = loaded.epoch;
-    let (senders, views) = published::views(loaded.committed, loaded.published);
-    let (queue, queued) = mpsc::channel(QUEUE_MAX);
+    let (epoch, frozen) = (loaded.epoch, loaded.frozen);
+    let state = if frozen { OwnerState::Frozen } else { OwnerState::Serving };
+    let (senders, views) = published::views(state, loaded.committed, loaded.published);
+    let (queue, queued) = queue::queue(settings.foundation.kind());
     let (stop, stopping) = watch::channel(false);
     let (ended_sender, ended) = watch::channel(false);
     let health: Vec<WitnessHealth> = settings.witnesses.iter().map(WitnessHealth::unheard).collect();
     let health = Arc::new(Mutex::new(health));
-    let store = Arc::clone(&ports.store);
+    let store: Arc<dyn StoreReader> = ports.store.clone();
     let reader = Arc::new(TileReader::new(settings.origin.clone(), store, views.committed.clone()));
     let owner = Owner {
-        settings: Arc::clone(&settings),
+        settings: Arc::clone(settings),
         log_key,
         ports: ports.clone(),
         writer,
         epoch,
+        frozen,
         queue: queued,
         state: senders.owner,
         committed: senders.committed,
         stop: stopping.clone(),
     };
     let publisher = Publisher::new(PublisherParts {
-        settings: Arc::clone(&settings),
+        settings: Arc::clone(settings),
         ports: ports.clone(),
         reader: Arc::clone(&reader),
         health: Arc::clone(&health),
@@ -236,51 +259,96 @@ fn spawn(
     });
     let span = info_span!("namespace", origin = %settings.origin);
     let supervisor = tokio::spawn(supervise(owner, publisher, stop.clone(), ended_sender).instrument(span));
-    let handle = NamespaceHandle::new(Shared { settings, ports, queue, views, reader, witnesses: health, stop, ended });
+    let (identity, clock) = (settings.identity(), ports.clock);
+    let queue = Some(queue);
+    let handle = NamespaceHandle::new(Shared { identity, clock, queue, views, reader, witnesses: health, stop, ended });
     (handle, supervisor)
 }
 
+#[expect(dead_code, reason = "serving from an export alone comes next")]
+/// The ends by which whoever follows a log that is only read shows what it has read.
+pub(crate) struct Follower {
+    /// The views.
+    pub(crate) views: ViewSenders,
+    /// Whether it is asked to stop.
+    pub(crate) stop: watch::Receiver<bool>,
+    /// To be set when it has stopped.
+    pub(crate) ended: watch::Sender<bool>,
+}
+
+#[expect(dead_code, reason = "serving from an export alone comes next")]
+/// A namespace that is only read: nobody writes to it here, and no witness is asked.
+pub(crate) fn read_only(
+    identity: Identity,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn StoreReader>,
+    read_back: ReadBack,
+) -> (NamespaceHandle, Follower) {
+    let (senders, views) = published::views(OwnerState::Serving, read_back.committed, read_back.published);
+    let (stop, stopping) = watch::channel(false);
+    let (ended_sender, ended) = watch::channel(false);
+    let reader = Arc::new(TileReader::new(identity.origin.clone(), store, views.committed.clone()));
+    let (queue, witnesses) = (None, Arc::default());
+    let handle = NamespaceHandle::new(Shared { identity, clock, queue, views, reader, witnesses, stop, ended });
+    (handle, Follower { views: senders, stop: stopping, ended: ended_sender })
+}
+
 fn identity<'a>(settings: &'a NamespaceSettings, log_key: &'a VerifierKey) -> LogIdentity<'a> {
-    LogIdentity { origin: &settings.origin, log_key, trust: &settings.trust }
+    LogIdentity { origin: &settings.origin, log_key, foundation: &settings.foundation }
 }
 
 /// Checks that the settings fit together. Gives the log's verifier key.
 fn check(settings: &NamespaceSettings) -> Result<VerifierKey, SettingsError> {
-    let TrustFile { origin, keys, .. } = &settings.trust;
-    settings.trust.check()?;
-    if *origin != settings.origin {
-        return Err(SettingsError::OtherLog { expected: settings.origin.clone(), found: origin.clone() });
-    }
-    let namespace = settings.trust.namespace();
-    if namespace != settings.namespace {
-        return Err(SettingsError::OtherNamespace { expected: namespace, found: settings.namespace.clone() });
-    }
-    let policy = keys.check(origin)?;
-    let signers =
-        [(Role::Log, settings.log_signer.as_ref()), (Role::Certificate, settings.certificate_signer.as_ref())];
-    for (expected, signer) in signers {
-        let found = signer.role();
-        if found != expected {
-            return Err(SettingsError::Role { expected, found });
+    check_role(settings.log_signer.as_ref(), Role::Log)?;
+    match (&settings.foundation, &settings.certifying) {
+        (Foundation::FleetKeys(trust), Some(certifying)) => check_trust(settings, trust, certifying)?,
+        (Foundation::Raw(_), None) => {}
+        (Foundation::FleetKeys(_), None) | (Foundation::Raw(_), Some(_)) => {
+            return Err(SettingsError::Certifying { kind: settings.foundation.kind() });
         }
     }
-    let certificate_key = PublicKey::ed25519(settings.certificate_signer.public_key()).ok();
-    if !certificate_key.is_some_and(|key| keys.certificate.contains(&key)) {
-        return Err(SettingsError::UnknownKey { role: Role::Certificate });
-    }
+    let state = settings.foundation.state_at(TreeSize::ZERO)?;
+    let policy = state.policy();
     for witness in &settings.witnesses {
         if !policy.witnesses().iter().any(|known| known.vkey == witness.vkey) {
             let witness = witness.vkey.clone();
             return Err(SettingsError::UnknownWitness { witness });
         }
     }
-    if policy.quorum_met(&|_| false) {
+    // A raw log may say in its policy that it has no witnesses.
+    if policy.quorum_met(&|_| false) && settings.foundation.kind() == LogKind::FleetKeys {
         return Err(SettingsError::NoQuorum);
     }
     let log_public = settings.log_signer.public_key();
-    let log_key = policy.logs().iter().map(|log| &log.vkey);
-    let log_key = log_key.into_iter().find(|vkey| vkey.key_bytes() == log_public);
+    let is_ours =
+        |vkey: &&VerifierKey| vkey.key_bytes() == log_public && vkey.name().as_str() == settings.origin.as_str();
+    let log_key = policy.logs().iter().map(|log| &log.vkey).find(is_ours);
     log_key.cloned().ok_or(SettingsError::UnknownKey { role: Role::Log })
+}
+
+/// Checks what only a `fleet-keys` log has.
+fn check_trust(settings: &NamespaceSettings, trust: &TrustFile, certifying: &Certifying) -> Result<(), SettingsError> {
+    trust.check()?;
+    if trust.origin != settings.origin {
+        return Err(SettingsError::OtherLog { expected: settings.origin.clone(), found: trust.origin.clone() });
+    }
+    let namespace = trust.namespace();
+    if namespace != settings.namespace {
+        return Err(SettingsError::OtherNamespace { expected: namespace, found: settings.namespace.clone() });
+    }
+    let signer = certifying.certificate_signer.as_ref();
+    check_role(signer, Role::Certificate)?;
+    let certificate_key = PublicKey::ed25519(signer.public_key()).ok();
+    if certificate_key.is_some_and(|key| trust.keys.certificate.contains(&key)) {
+        Ok(())
+    } else {
+        Err(SettingsError::UnknownKey { role: Role::Certificate })
+    }
+}
+
+fn check_role(signer: &dyn Signer, expected: Role) -> Result<(), SettingsError> {
+    let found = signer.role();
+    if found == expected { Ok(()) } else { Err(SettingsError::Role { expected, found }) }
 }
 
 #[cfg(test)]

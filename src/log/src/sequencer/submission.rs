@@ -1,14 +1,17 @@
 //! What is handed to the owner task, and what comes back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::identity::{Digest, Epoch};
 use countermark_bundle::namespace_state::RuleViolation;
-use countermark_tlog::hash::LeafHash;
+use countermark_tlog::entry_bundle::ENTRY_BYTES_MAX;
+use countermark_tlog::hash::{LeafHash, leaf_hash};
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use thiserror::Error;
 
 use crate::admit::Refusal;
+use crate::stage::NewEntry;
 
 /// What a submitter hands in.
 #[derive(Debug, Clone)]
@@ -31,6 +34,32 @@ pub enum Submission {
         /// The authenticated submitter.
         submitter: String,
     },
+    /// An opaque entry for a `raw` log.
+    Raw(NewEntry),
+}
+
+impl Submission {
+    /// An opaque entry of 1 to 65,535 bytes for a `raw` log. Its hash is computed here, by the caller's task.
+    pub fn raw(bytes: Arc<[u8]>) -> Result<Self, Refusal> {
+        let found = bytes.len();
+        if found == 0 || found > ENTRY_BYTES_MAX {
+            return Err(Refusal::EntryLength { found });
+        }
+        Ok(Self::Raw(NewEntry::raw(leaf_hash(&bytes), bytes)))
+    }
+
+    /// The bytes that it holds in memory while it waits.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Statement { statement, approvals, attestations, .. } => {
+                let approvals = approvals.iter().map(String::len);
+                let attestations = attestations.iter().map(Vec::len);
+                approvals.chain(attestations).fold(statement.len(), usize::saturating_add)
+            }
+            Self::Entry { bytes, .. } => bytes.len(),
+            Self::Raw(entry) => entry.bytes.len(),
+        }
+    }
 }
 
 /// How far an entry must have come before its submitter is answered.

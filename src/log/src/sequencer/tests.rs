@@ -71,7 +71,7 @@ async fn a_statement_is_certified_logged_and_published() {
     let bytes = handle.entry(submitted.index).await.unwrap().unwrap();
     let path = handle.inclusion(submitted.index, published.size).await.unwrap().unwrap();
     verify_inclusion(leaf_hash(&bytes), submitted.index, published.size, published.root, &path).unwrap();
-    let record = published.state.newest_certified().unwrap();
+    let record = published.state.fleet_keys().unwrap().newest_certified().unwrap();
     assert_eq!(record.statement.bytes(), statement.write());
     assert_eq!(record.certificate.timestamp_ms, NOW * 1_000);
     audit(&world, store.as_ref()).await;
@@ -134,7 +134,7 @@ async fn a_full_queue_is_overloaded_and_keeps_nothing() {
     let mut waiting = vec![submit_in_background(&handle, entry(&world.evidence(0)), WaitLevel::Committed)];
     faults.until_held(1).await;
     let one = entry(&world.evidence(1));
-    for _ in 0..QUEUE_MAX {
+    for _ in 0..queue_max(LogKind::FleetKeys) {
         waiting.push(submit_in_background(&handle, one.clone(), WaitLevel::Committed));
     }
     settle().await;
@@ -222,7 +222,8 @@ async fn certificates_rise_in_time_when_the_clock_goes_back() {
     world.clock.set(NOW - 5);
     let previous = Digest::of(&world.statement(1, None).write());
     submit(&handle, world.submission(&world.statement(2, Some(previous)))).await;
-    let state = &handle.published().unwrap().state;
+    let published = handle.published().unwrap();
+    let state = published.state.fleet_keys().unwrap();
     let time = |epoch| state.statement(Epoch::new(epoch).unwrap()).unwrap().certificate.timestamp_ms;
     assert_eq!((time(1), time(2)), (NOW * 1_000, NOW * 1_000 + 1));
 }
@@ -302,15 +303,12 @@ async fn a_signature_that_is_missing_or_wrong_keeps_everything_out_of_the_log() 
         ),
         (
             "certificate key gives nothing",
-            NamespaceSettings {
-                certificate_signer: Box::new(Unplugged(world.certificate.clone())),
-                ..world.settings()
-            },
+            world.settings_certified_by(Box::new(Unplugged(world.certificate.clone()))),
             SubmitFault::Signing,
         ),
         (
             "certificate key signs something else",
-            NamespaceSettings { certificate_signer: Box::new(Broken(world.certificate.clone())), ..world.settings() },
+            world.settings_certified_by(Box::new(Broken(world.certificate.clone()))),
             SubmitFault::SelfCheck,
         ),
     ];

@@ -13,7 +13,7 @@ fn origin() -> Origin {
 }
 
 fn entries(from: u32, to: u32) -> Vec<NewEntry> {
-    let entry = |n: u32| NewEntry { identity: Digest::of(&n.to_be_bytes()), bytes: n.to_be_bytes().into() };
+    let entry = |n: u32| NewEntry::new(Digest::of(&n.to_be_bytes()), n.to_be_bytes().into());
     (from..to).map(entry).collect()
 }
 
@@ -94,8 +94,27 @@ fn entries_are_numbered_from_the_old_size() {
 }
 
 #[test]
-fn a_batch_of_nothing_is_refused() {
-    assert!(matches!(stage(&origin(), &Tree::empty(), vec![]), Err(StageError::Empty)));
+fn a_batch_of_nothing_is_refused_on_a_log_that_has_entries() {
+    let tree = signed(&Tree::empty(), 0, 1).tree().clone();
+    assert!(matches!(stage(&origin(), &tree, vec![]), Err(StageError::Empty)));
+}
+
+#[test]
+fn a_log_may_be_made_without_an_entry() {
+    let empty = signed(&Tree::empty(), 0, 0);
+    assert_eq!((empty.head().size, empty.head().root), (TreeSize::ZERO, empty_root()));
+    assert_eq!(&Tree::from_partial_tiles(TreeSize::ZERO, vec![]).unwrap(), empty.tree());
+    assert_eq!(signed(empty.tree(), 0, 300).head(), signed(&Tree::empty(), 0, 300).head());
+}
+
+#[test]
+fn every_batch_at_every_old_size_is_recomputed_to_the_same_root() {
+    for old in 0..70 {
+        let tree = signed(&Tree::empty(), 0, old).tree().clone();
+        for new in [old + 1, old + 2, old + 7, old + 64] {
+            assert_eq!(signed(&tree, old, new).head(), signed(&Tree::empty(), 0, new).head(), "{old} {new}");
+        }
+    }
 }
 
 #[test]
@@ -116,7 +135,13 @@ fn a_flipped_bit_in_memory_is_found_before_release() {
     let staged = || stage(&origin(), &tree, entries(9, 14)).unwrap();
     let mut entry = staged();
     entry.entries[2].bytes = b"other"[..].into();
-    assert!(matches!(entry.sign(&signer, &key), Err(SignBatchError::Proof(_))));
+    assert!(matches!(entry.sign(&signer, &key), Err(SignBatchError::Root { .. })));
+    let mut last = staged();
+    last.entries[4].bytes = b"other"[..].into();
+    assert!(matches!(last.sign(&signer, &key), Err(SignBatchError::Proof(_))));
+    let mut swapped = staged();
+    swapped.entries.swap(1, 2);
+    assert!(matches!(swapped.sign(&signer, &key), Err(SignBatchError::Root { .. })));
     let mut root = staged();
     root.old_root.0.0[0] ^= 1;
     assert!(matches!(root.sign(&signer, &key), Err(SignBatchError::Proof(_))));

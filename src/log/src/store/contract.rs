@@ -13,7 +13,7 @@ use countermark_tlog::tile::{TileCoord, tiles_for_growth};
 use super::memory::MemoryStore;
 use super::sqlite::SqliteStore;
 use crate::ports::{
-    CommitError, CreateNamespaceError, Store, StoredPublication, TakeWriterError, WriterEpoch, WriterId,
+    CommitError, CreateNamespaceError, LogKind, Store, StoredPublication, TakeWriterError, WriterEpoch, WriterId,
 };
 use crate::stage::{NewEntry, SignedBatch, Tree, stage};
 use crate::testing::TestSigner;
@@ -37,7 +37,7 @@ macro_rules! contract {
             async fn $claim() {
                 let folder = tempfile::tempdir().unwrap();
                 let pool = open_sqlite(&folder.path().join("log.db"), Database::Log, Open::CreateNew).await.unwrap();
-                super::$claim(Arc::new(SqliteStore::new(pool))).await;
+                super::$claim(Arc::new(SqliteStore::open(pool).await.unwrap())).await;
             })*
         }
     };
@@ -62,10 +62,8 @@ fn origin(name: &str) -> Origin {
 }
 
 fn batch(name: &str, tree: &Tree, entries: impl IntoIterator<Item = String>) -> SignedBatch {
-    let entries = entries
-        .into_iter()
-        .map(|text| NewEntry { identity: Digest::of(text.as_bytes()), bytes: text.into_bytes().into() })
-        .collect();
+    let entries =
+        entries.into_iter().map(|text| NewEntry::new(Digest::of(text.as_bytes()), text.into_bytes().into())).collect();
     let signer = TestSigner::new(Role::Log, 1);
     let key = signer.vkey(name, SignatureType::Ed25519);
     stage(&origin(name), tree, entries).unwrap().sign(&signer, &key).unwrap()
@@ -86,7 +84,7 @@ fn size(number: u64) -> TreeSize {
 /// A log of one entry and its writer's epoch.
 async fn created(store: &dyn Store, name: &str) -> (Tree, WriterEpoch) {
     let first = batch(name, &Tree::empty(), numbered(0, 1));
-    store.create_namespace(&first).await.unwrap();
+    store.create_namespace(LogKind::FleetKeys, &first).await.unwrap();
     let taken = store.take_writer(&origin(name), A, None).await.unwrap();
     assert_eq!((&taken.head, taken.created_size), (first.head(), size(1)));
     (first.tree().clone(), taken.epoch)
@@ -106,7 +104,7 @@ async fn a_log_that_was_never_created_is_missing(store: Arc<dyn Store>) {
 async fn a_namespace_is_created_once(store: Arc<dyn Store>) {
     let name = "log.example/a";
     created(store.as_ref(), name).await;
-    let again = store.create_namespace(&batch(name, &Tree::empty(), numbered(5, 6))).await;
+    let again = store.create_namespace(LogKind::FleetKeys, &batch(name, &Tree::empty(), numbered(5, 6))).await;
     assert!(matches!(again, Err(CreateNamespaceError::AlreadyExists { .. })), "{again:?}");
     assert_eq!(store.entries(&origin(name), index(0), 9).await.unwrap(), vec![b"entry 0".to_vec()]);
 }
@@ -184,8 +182,7 @@ async fn a_reloading_writer_recognises_its_own_epoch(store: Arc<dyn Store>) {
 async fn an_identity_is_committed_once(store: Arc<dyn Store>) {
     let name = "log.example/a";
     let (tree, epoch) = created(store.as_ref(), name).await;
-    let entry =
-        |text: &str, identity: &[u8]| NewEntry { identity: Digest::of(identity), bytes: text.as_bytes().into() };
+    let entry = |text: &str, identity: &[u8]| NewEntry::new(Digest::of(identity), text.as_bytes().into());
     let signer = TestSigner::new(Role::Log, 1);
     let key = signer.vkey(name, SignatureType::Ed25519);
     for twice in [vec![entry("x", b"entry 0")], vec![entry("y", b"y"), entry("z", b"y")]] {

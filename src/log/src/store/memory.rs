@@ -10,8 +10,8 @@ use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tile::TileCoord;
 
 use crate::ports::{
-    CommitError, CreateNamespaceError, PortFault, PortFuture, PortName, Store, StoredHead, StoredPublication,
-    TakeWriterError, TileBytes, WriterEpoch, WriterId, WriterTaken,
+    CommitError, CreateNamespaceError, FreezeError, LogKind, PortFault, PortFuture, PortName, Store, StoreReader,
+    StoredHead, StoredPublication, TakeWriterError, TileBytes, WriterEpoch, WriterId, WriterTaken,
 };
 use crate::stage::{SignedBatch, StagedEntry};
 
@@ -23,6 +23,8 @@ pub(crate) struct MemoryStore {
 
 #[derive(Clone)]
 struct Log {
+    kind: LogKind,
+    frozen: bool,
     created_size: TreeSize,
     epoch: WriterEpoch,
     writer: WriterId,
@@ -98,6 +100,9 @@ impl MemoryStore {
         let mut logs = self.logs.lock().unwrap();
         let log = logs.get_mut(batch.origin()).unwrap();
         let found_size = log.heads.last().unwrap().size;
+        if log.frozen {
+            return Err(CommitError::Frozen { size: found_size });
+        }
         if log.epoch != epoch || found_size != batch.old_size() {
             return Err(CommitError::Fenced {
                 expected: epoch,
@@ -156,7 +161,11 @@ impl Log {
 }
 
 impl Store for MemoryStore {
-    fn create_namespace<'a>(&'a self, first: &'a SignedBatch) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
+    fn create_namespace<'a>(
+        &'a self,
+        kind: LogKind,
+        first: &'a SignedBatch,
+    ) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
         Box::pin(async move {
             let mut logs = self.logs.lock().unwrap();
             let origin = first.origin().clone();
@@ -164,6 +173,8 @@ impl Store for MemoryStore {
                 return Err(CreateNamespaceError::AlreadyExists { origin });
             }
             let mut log = Log {
+                kind,
+                frozen: false,
                 created_size: first.head().size,
                 epoch: WriterEpoch(0),
                 writer: WriterId([0; 16]),
@@ -196,6 +207,8 @@ impl Store for MemoryStore {
             log.writer = writer;
             Ok(WriterTaken {
                 epoch: log.epoch,
+                kind: log.kind,
+                frozen: log.frozen,
                 head: log.heads.last().unwrap().clone(),
                 created_size: log.created_size,
             })
@@ -206,6 +219,32 @@ impl Store for MemoryStore {
         Box::pin(async move { self.add(epoch, batch) })
     }
 
+    fn freeze<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<TreeSize, FreezeError>> {
+        Box::pin(async move {
+            let mut logs = self.logs.lock().unwrap();
+            let log = logs.get_mut(origin).ok_or_else(|| FreezeError::Missing { origin: origin.clone() })?;
+            log.frozen = true;
+            Ok(log.heads.last().unwrap().size)
+        })
+    }
+
+    fn record_publication<'a>(
+        &'a self,
+        origin: &'a Origin,
+        publication: &'a StoredPublication,
+    ) -> PortFuture<'a, Result<(), PortFault>> {
+        Box::pin(async move {
+            if let Some(log) = self.logs.lock().unwrap().get_mut(origin)
+                && log.publication.as_ref().is_none_or(|old| old.size <= publication.size)
+            {
+                log.publication = Some(publication.clone());
+            }
+            Ok(())
+        })
+    }
+}
+
+impl StoreReader for MemoryStore {
     fn entries<'a>(
         &'a self,
         origin: &'a Origin,
@@ -249,21 +288,6 @@ impl Store for MemoryStore {
     ) -> PortFuture<'a, Result<Option<LeafIndex>, PortFault>> {
         let found = self.read(origin, |log| log.entries.iter().find(|e| e.leaf_hash == leaf_hash).map(|e| e.index));
         Box::pin(async move { Ok(found.flatten()) })
-    }
-
-    fn record_publication<'a>(
-        &'a self,
-        origin: &'a Origin,
-        publication: &'a StoredPublication,
-    ) -> PortFuture<'a, Result<(), PortFault>> {
-        Box::pin(async move {
-            if let Some(log) = self.logs.lock().unwrap().get_mut(origin)
-                && log.publication.as_ref().is_none_or(|old| old.size <= publication.size)
-            {
-                log.publication = Some(publication.clone());
-            }
-            Ok(())
-        })
     }
 
     fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {

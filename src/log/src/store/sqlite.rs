@@ -12,14 +12,14 @@ use std::sync::Arc;
 use countermark_bundle::identity::Digest;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::hash::LeafHash;
-use countermark_tlog::size::LeafIndex;
+use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tile::TileCoord;
-use sqlx::{Sqlite, SqlitePool, Transaction};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
 
 use crate::ports::{
-    CommitError, CreateNamespaceError, PortFault, PortFuture, Store, StoredPublication, TakeWriterError, TileBytes,
-    WriterEpoch, WriterId, WriterTaken,
+    CommitError, CreateNamespaceError, FreezeError, LogKind, PortFault, PortFuture, Store, StoreReader,
+    StoredPublication, TakeWriterError, TileBytes, WriterEpoch, WriterId, WriterTaken,
 };
 use crate::stage::SignedBatch;
 
@@ -28,31 +28,26 @@ use rows::{fault, from_sql, to_sql};
 /// Takes the write lock at once: a transaction that reads first and then writes can fail as busy without any wait.
 const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
+/// What the one connection that writes has beyond the others: 64 MiB of pages in memory, because what entries are found
+/// by has no order, and a write-ahead log of up to 64 MiB between two checkpoints, so that a page that changes in many
+/// commits is copied into the database once.
+const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16384";
+
 /// A store over a pool of `countermark_migrations::open_sqlite`.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
     /// SQLite lets one writer in and makes the others poll; here they queue.
-    turn: Arc<Semaphore>,
-}
-
-/// A write transaction, and its turn.
-struct Write<'t> {
-    transaction: Transaction<'t, Sqlite>,
-    _turn: SemaphorePermit<'t>,
-}
-
-impl Write<'_> {
-    async fn commit(self, action: &'static str) -> Result<(), PortFault> {
-        self.transaction.commit().await.map_err(fault(action))
-    }
+    writer: Arc<Mutex<SqliteConnection>>,
 }
 
 impl SqliteStore {
     /// Takes an open database at its newest schema.
-    #[must_use]
-    pub fn new(pool: SqlitePool) -> Self {
-        Self { pool, turn: Arc::new(Semaphore::new(1)) }
+    pub async fn open(pool: SqlitePool) -> Result<Self, PortFault> {
+        const ACTION: &str = "open the connection that writes";
+        let mut writer = pool.connect_options().connect().await.map_err(fault(ACTION))?;
+        sqlx::raw_sql(WRITER_PRAGMAS).execute(&mut writer).await.map_err(fault(ACTION))?;
+        Ok(Self { pool, writer: Arc::new(Mutex::new(writer)) })
     }
 
     /// The origins of all logs in this store, sorted.
@@ -63,36 +58,32 @@ impl SqliteStore {
             .map_err(fault("list the logs"))
     }
 
-    async fn begin_write(&self, action: &'static str) -> Result<Write<'_>, PortFault> {
-        let turn = self.turn.acquire().await.map_err(fault(action))?;
-        let transaction = self.pool.begin_with(BEGIN_WRITE).await.map_err(fault(action))?;
-        Ok(Write { transaction, _turn: turn })
-    }
-
-    async fn create(&self, first: &SignedBatch) -> Result<(), CreateNamespaceError> {
+    async fn create(&self, kind: LogKind, first: &SignedBatch) -> Result<(), CreateNamespaceError> {
         const ACTION: &str = "create a namespace";
-        let mut write = self.begin_write(ACTION).await?;
+        let mut connection = self.writer.lock().await;
+        let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         let size = to_sql(first.head().size.get(), ACTION)?;
         let exists: Option<i64> = sqlx::query_scalar("SELECT log_id FROM log WHERE origin = ?")
             .bind(first.origin().as_str())
-            .fetch_optional(&mut *write.transaction)
+            .fetch_optional(&mut *transaction)
             .await
             .map_err(fault(ACTION))?;
         if exists.is_some() {
             return Err(CreateNamespaceError::AlreadyExists { origin: first.origin().clone() });
         }
         let log_id: i64 = sqlx::query_scalar(
-            "INSERT INTO log (origin, created_size, writer_epoch, writer_id, size) VALUES (?, ?, 0, zeroblob(16), ?) \
-             RETURNING log_id",
+            "INSERT INTO log (origin, kind, created_size, writer_epoch, writer_id, size, frozen) \
+             VALUES (?, ?, ?, 0, zeroblob(16), ?, 0) RETURNING log_id",
         )
         .bind(first.origin().as_str())
+        .bind(kind.as_str())
         .bind(size)
         .bind(size)
-        .fetch_one(&mut *write.transaction)
+        .fetch_one(&mut *transaction)
         .await
         .map_err(fault(ACTION))?;
-        rows::insert_batch(&mut write.transaction, log_id, first, ACTION).await?;
-        write.commit(ACTION).await?;
+        rows::insert_batch(&mut transaction, log_id, first, ACTION).await?;
+        transaction.commit().await.map_err(fault(ACTION))?;
         Ok(())
     }
 
@@ -103,14 +94,16 @@ impl SqliteStore {
         last_held: Option<WriterEpoch>,
     ) -> Result<WriterTaken, TakeWriterError> {
         const ACTION: &str = "take over a namespace";
-        let mut write = self.begin_write(ACTION).await?;
-        let row: Option<(i64, i64, Vec<u8>, i64)> =
-            sqlx::query_as("SELECT log_id, writer_epoch, writer_id, created_size FROM log WHERE origin = ?")
-                .bind(origin.as_str())
-                .fetch_optional(&mut *write.transaction)
-                .await
-                .map_err(fault(ACTION))?;
-        let Some((log_id, writer_epoch, writer_id, created_size)) = row else {
+        let mut connection = self.writer.lock().await;
+        let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
+        let row: Option<(i64, i64, Vec<u8>, i64, String, bool)> = sqlx::query_as(
+            "SELECT log_id, writer_epoch, writer_id, created_size, kind, frozen FROM log WHERE origin = ?",
+        )
+        .bind(origin.as_str())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(fault(ACTION))?;
+        let Some((log_id, writer_epoch, writer_id, created_size, kind, frozen)) = row else {
             return Err(TakeWriterError::Missing { origin: origin.clone() });
         };
         let found = WriterEpoch(from_sql(writer_epoch, ACTION)?);
@@ -122,35 +115,41 @@ impl SqliteStore {
             .bind(to_sql(epoch.0, ACTION)?)
             .bind(&writer.0[..])
             .bind(log_id)
-            .execute(&mut *write.transaction)
+            .execute(&mut *transaction)
             .await
             .map_err(fault(ACTION))?;
-        let head = rows::newest_head(&mut write.transaction, log_id, ACTION).await?;
-        write.commit(ACTION).await?;
-        Ok(WriterTaken { epoch, head, created_size: rows::tree_size(created_size, ACTION)? })
+        let head = rows::newest_head(&mut transaction, log_id, ACTION).await?;
+        transaction.commit().await.map_err(fault(ACTION))?;
+        let kind = rows::log_kind(&kind, ACTION)?;
+        Ok(WriterTaken { epoch, kind, frozen, head, created_size: rows::tree_size(created_size, ACTION)? })
     }
 
     async fn add(&self, epoch: WriterEpoch, batch: &SignedBatch) -> Result<(), CommitError> {
         const ACTION: &str = "commit a batch";
-        let mut write = self.begin_write(ACTION).await?;
+        let mut connection = self.writer.lock().await;
+        let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         // The fence: a compare-and-swap on writer epoch and size, in the transaction that adds the entries.
         let log_id: Option<i64> = sqlx::query_scalar(
-            "UPDATE log SET size = ? WHERE origin = ? AND writer_epoch = ? AND size = ? RETURNING log_id",
+            "UPDATE log SET size = ? WHERE origin = ? AND writer_epoch = ? AND size = ? AND frozen = 0 \
+             RETURNING log_id",
         )
         .bind(to_sql(batch.head().size.get(), ACTION)?)
         .bind(batch.origin().as_str())
         .bind(to_sql(epoch.0, ACTION)?)
         .bind(to_sql(batch.old_size().get(), ACTION)?)
-        .fetch_optional(&mut *write.transaction)
+        .fetch_optional(&mut *transaction)
         .await
         .map_err(fault(ACTION))?;
         let Some(log_id) = log_id else {
-            let (writer_epoch, size): (i64, i64) =
-                sqlx::query_as("SELECT writer_epoch, size FROM log WHERE origin = ?")
+            let (writer_epoch, size, frozen): (i64, i64, bool) =
+                sqlx::query_as("SELECT writer_epoch, size, frozen FROM log WHERE origin = ?")
                     .bind(batch.origin().as_str())
-                    .fetch_one(&mut *write.transaction)
+                    .fetch_one(&mut *transaction)
                     .await
                     .map_err(fault(ACTION))?;
+            if frozen {
+                return Err(CommitError::Frozen { size: rows::tree_size(size, ACTION)? });
+            }
             return Err(CommitError::Fenced {
                 expected: epoch,
                 expected_size: batch.old_size(),
@@ -158,20 +157,36 @@ impl SqliteStore {
                 found_size: rows::tree_size(size, ACTION)?,
             });
         };
-        rows::insert_batch(&mut write.transaction, log_id, batch, ACTION).await?;
+        rows::insert_batch(&mut transaction, log_id, batch, ACTION).await?;
         // The commit point. A crash before it leaves nothing of the batch, a crash inside it leaves all or nothing.
-        write.commit(ACTION).await?;
+        transaction.commit().await.map_err(fault(ACTION))?;
         Ok(())
+    }
+
+    async fn freeze_log(&self, origin: &Origin) -> Result<TreeSize, FreezeError> {
+        const ACTION: &str = "freeze a log";
+        let mut connection = self.writer.lock().await;
+        let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
+        let size: Option<i64> = sqlx::query_scalar("UPDATE log SET frozen = 1 WHERE origin = ? RETURNING size")
+            .bind(origin.as_str())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(fault(ACTION))?;
+        let size = size.ok_or_else(|| FreezeError::Missing { origin: origin.clone() })?;
+        // The commit point: a batch that was committed before it counts, one that comes after it does not.
+        transaction.commit().await.map_err(fault(ACTION))?;
+        Ok(rows::tree_size(size, ACTION)?)
     }
 
     async fn read_entries(&self, origin: &Origin, from: LeafIndex, count: usize) -> Result<Vec<Vec<u8>>, PortFault> {
         const ACTION: &str = "read entries";
         sqlx::query_scalar(
-            "SELECT bytes FROM entry WHERE log_id = (SELECT log_id FROM log WHERE origin = ?) AND leaf_index >= ? \
-             ORDER BY leaf_index LIMIT ?",
+            "SELECT bytes FROM entry JOIN log ON origin = ? \
+             WHERE entry_id >= (log_id << 48) + ? AND entry_id < (log_id + 1) << 48 \
+             ORDER BY entry_id LIMIT ?",
         )
         .bind(origin.as_str())
-        .bind(to_sql(from.get(), ACTION)?)
+        .bind(rows::in_log(from, ACTION)?)
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await
@@ -220,8 +235,8 @@ impl SqliteStore {
     async fn find_leaf_hash(&self, origin: &Origin, leaf_hash: LeafHash) -> Result<Option<LeafIndex>, PortFault> {
         const ACTION: &str = "look up a leaf hash";
         let index: Option<i64> = sqlx::query_scalar(
-            "SELECT leaf_index FROM entry \
-             WHERE log_id = (SELECT log_id FROM log WHERE origin = ?) AND leaf_hash = ?",
+            "SELECT leaf_index FROM entry_key \
+             WHERE log_id = (SELECT log_id FROM log WHERE origin = ?) AND key = ? AND is_leaf_hash = 1",
         )
         .bind(origin.as_str())
         .bind(leaf_hash.0.0.to_vec())
@@ -233,7 +248,8 @@ impl SqliteStore {
 
     async fn keep_publication(&self, origin: &Origin, publication: &StoredPublication) -> Result<(), PortFault> {
         const ACTION: &str = "keep a published head";
-        let mut write = self.begin_write(ACTION).await?;
+        let mut connection = self.writer.lock().await;
+        let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         sqlx::query(
             "INSERT INTO publication (log_id, size, note) SELECT log_id, ?, ? FROM log WHERE origin = ? \
              ON CONFLICT (log_id) DO UPDATE SET size = excluded.size, note = excluded.note \
@@ -242,10 +258,10 @@ impl SqliteStore {
         .bind(to_sql(publication.size.get(), ACTION)?)
         .bind(&publication.note)
         .bind(origin.as_str())
-        .execute(&mut *write.transaction)
+        .execute(&mut *transaction)
         .await
         .map_err(fault(ACTION))?;
-        write.commit(ACTION).await
+        transaction.commit().await.map_err(fault(ACTION))
     }
 
     async fn read_publication(&self, origin: &Origin) -> Result<Option<StoredPublication>, PortFault> {
@@ -261,24 +277,7 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
-    fn create_namespace<'a>(&'a self, first: &'a SignedBatch) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
-        Box::pin(self.create(first))
-    }
-
-    fn take_writer<'a>(
-        &'a self,
-        origin: &'a Origin,
-        writer: WriterId,
-        held: Option<WriterEpoch>,
-    ) -> PortFuture<'a, Result<WriterTaken, TakeWriterError>> {
-        Box::pin(self.take(origin, writer, held))
-    }
-
-    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>> {
-        Box::pin(self.add(epoch, batch))
-    }
-
+impl StoreReader for SqliteStore {
     fn entries<'a>(
         &'a self,
         origin: &'a Origin,
@@ -316,16 +315,43 @@ impl Store for SqliteStore {
         Box::pin(self.find_leaf_hash(origin, leaf_hash))
     }
 
+    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
+        Box::pin(self.read_publication(origin))
+    }
+}
+
+impl Store for SqliteStore {
+    fn create_namespace<'a>(
+        &'a self,
+        kind: LogKind,
+        first: &'a SignedBatch,
+    ) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
+        Box::pin(self.create(kind, first))
+    }
+
+    fn take_writer<'a>(
+        &'a self,
+        origin: &'a Origin,
+        writer: WriterId,
+        held: Option<WriterEpoch>,
+    ) -> PortFuture<'a, Result<WriterTaken, TakeWriterError>> {
+        Box::pin(self.take(origin, writer, held))
+    }
+
+    fn commit<'a>(&'a self, epoch: WriterEpoch, batch: &'a SignedBatch) -> PortFuture<'a, Result<(), CommitError>> {
+        Box::pin(self.add(epoch, batch))
+    }
+
+    fn freeze<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<TreeSize, FreezeError>> {
+        Box::pin(self.freeze_log(origin))
+    }
+
     fn record_publication<'a>(
         &'a self,
         origin: &'a Origin,
         publication: &'a StoredPublication,
     ) -> PortFuture<'a, Result<(), PortFault>> {
         Box::pin(self.keep_publication(origin, publication))
-    }
-
-    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        Box::pin(self.read_publication(origin))
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use countermark_bundle::identity::Digest;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::hash::LeafHash;
-use countermark_tlog::size::LeafIndex;
+use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tile::TileCoord;
 use tokio::sync::watch;
 
 use crate::ports::{
-    CommitError, CreateNamespaceError, HeadRegister, PortFault, PortFuture, PortName, RegisterError, Store, StoredHead,
-    StoredPublication, TakeWriterError, TileBytes, UntrustedWitnessAnswer, WitnessClient, WitnessEndpoint,
-    WitnessError, WriterEpoch, WriterId, WriterTaken,
+    CommitError, CreateNamespaceError, FreezeError, HeadRegister, LogKind, PortFault, PortFuture, PortName,
+    RegisterError, Store, StoreReader, StoredHead, StoredPublication, TakeWriterError, TileBytes,
+    UntrustedWitnessAnswer, WitnessClient, WitnessEndpoint, WitnessError, WriterEpoch, WriterId, WriterTaken,
 };
 use crate::sequencer::Ports;
 use crate::stage::SignedBatch;
@@ -23,6 +23,7 @@ pub(crate) enum Call {
     CreateNamespace,
     TakeWriter,
     Commit,
+    Freeze,
     Entries,
     FullTile,
     PartialTiles,
@@ -37,10 +38,11 @@ pub(crate) enum Call {
 }
 
 /// Every call that a port has.
-pub(crate) const CALLS: [Call; 14] = [
+pub(crate) const CALLS: [Call; 15] = [
     Call::CreateNamespace,
     Call::TakeWriter,
     Call::Commit,
+    Call::Freeze,
     Call::Entries,
     Call::FullTile,
     Call::PartialTiles,
@@ -171,8 +173,12 @@ impl<P: ?Sized> Faulty<P> {
 }
 
 impl Store for Faulty<dyn Store> {
-    fn create_namespace<'a>(&'a self, first: &'a SignedBatch) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
-        Box::pin(self.store(Call::CreateNamespace, self.inner.create_namespace(first)))
+    fn create_namespace<'a>(
+        &'a self,
+        kind: LogKind,
+        first: &'a SignedBatch,
+    ) -> PortFuture<'a, Result<(), CreateNamespaceError>> {
+        Box::pin(self.store(Call::CreateNamespace, self.inner.create_namespace(kind, first)))
     }
 
     fn take_writer<'a>(
@@ -188,6 +194,20 @@ impl Store for Faulty<dyn Store> {
         Box::pin(self.store(Call::Commit, self.inner.commit(epoch, batch)))
     }
 
+    fn freeze<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<TreeSize, FreezeError>> {
+        Box::pin(self.store(Call::Freeze, self.inner.freeze(origin)))
+    }
+
+    fn record_publication<'a>(
+        &'a self,
+        origin: &'a Origin,
+        publication: &'a StoredPublication,
+    ) -> PortFuture<'a, Result<(), PortFault>> {
+        Box::pin(self.store(Call::RecordPublication, self.inner.record_publication(origin, publication)))
+    }
+}
+
+impl StoreReader for Faulty<dyn Store> {
     fn entries<'a>(
         &'a self,
         origin: &'a Origin,
@@ -223,14 +243,6 @@ impl Store for Faulty<dyn Store> {
         leaf_hash: LeafHash,
     ) -> PortFuture<'a, Result<Option<LeafIndex>, PortFault>> {
         Box::pin(self.store(Call::IndexOfLeafHash, self.inner.index_of_leaf_hash(origin, leaf_hash)))
-    }
-
-    fn record_publication<'a>(
-        &'a self,
-        origin: &'a Origin,
-        publication: &'a StoredPublication,
-    ) -> PortFuture<'a, Result<(), PortFault>> {
-        Box::pin(self.store(Call::RecordPublication, self.inner.record_publication(origin, publication)))
     }
 
     fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {

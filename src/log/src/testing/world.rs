@@ -13,20 +13,20 @@ use countermark_bundle::entry::{
 use countermark_bundle::evidence::{CheckedBy, Item, MANIFEST_TYPE, Manifest};
 use countermark_bundle::identity::{Digest, Epoch, Name, Side, Timestamp};
 use countermark_bundle::key::PublicKey;
-use countermark_bundle::namespace_state::NamespaceState;
 use countermark_bundle::statement::{
     AttestationRef, Fleet, FleetStatus, KeyRole, Member, MemberKey, STATEMENT_TYPE, Software, Statement,
 };
 use countermark_bundle::to_sign;
 use countermark_bundle::trust::{Limits, TRUST_TYPE, TrustFile, TrustFloor};
-use countermark_keys::Role;
+use countermark_keys::{Role, Signer};
 use countermark_signer_policy::PolicySet;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::note::SignatureType;
 
 use super::{MemoryRegister, SimulatedWitnesses, TestClock, TestSigner};
+use crate::foundation::{Foundation, LogState};
 use crate::ports::{Store, WitnessEndpoint};
-use crate::sequencer::{self, NamespaceHandle, NamespaceSettings, Ports, Submission};
+use crate::sequencer::{self, Certifying, NamespaceHandle, NamespaceSettings, Ports, Submission};
 use crate::store::memory::MemoryStore;
 
 /// 2026-11-21T00:00:00Z.
@@ -115,15 +115,24 @@ impl World {
         NamespaceSettings {
             origin: self.origin(),
             namespace: self.trust.namespace(),
-            trust: self.trust.clone(),
+            foundation: Foundation::FleetKeys(Box::new(self.trust.clone())),
             log_signer: Box::new(self.log.clone()),
-            certificate_signer: Box::new(self.certificate.clone()),
-            policy: PolicySet::shipped(Side::Authority),
-            vendor_keys: vec![self.vendor.public().clone()],
+            certifying: Some(Certifying {
+                certificate_signer: Box::new(self.certificate.clone()),
+                policy: PolicySet::shipped(Side::Authority),
+                vendor_keys: vec![self.vendor.public().clone()],
+            }),
             witnesses: self.endpoints.clone(),
             recosign_every: self.recosign_every,
             witness_timeout: self.witness_timeout,
         }
+    }
+
+    /// As [`World::settings`], with another holder of the certificate key.
+    pub(crate) fn settings_certified_by(&self, certificate_signer: Box<dyn Signer>) -> NamespaceSettings {
+        let settings = self.settings();
+        let certifying = settings.certifying.map(|certifying| Certifying { certificate_signer, ..certifying });
+        NamespaceSettings { certifying, ..settings }
     }
 
     pub(crate) fn ports(&self, store: Arc<dyn Store>) -> Ports {
@@ -295,7 +304,8 @@ impl World {
     }
 
     /// The next activation of an epoch that is certified in `state`.
-    pub(crate) fn activation(&self, state: &NamespaceState, epoch: u64) -> Entry {
+    pub(crate) fn activation(&self, state: &LogState, epoch: u64) -> Entry {
+        let state = state.fleet_keys().unwrap();
         let epoch = Epoch::new(epoch).unwrap();
         let record = state.statement(epoch).unwrap();
         let (statement, leaf_index) = (record.statement.digest(), record.index);

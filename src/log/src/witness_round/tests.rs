@@ -4,7 +4,7 @@ use countermark_tlog::checkpoint::SignedCheckpoint;
 use tokio::time::sleep;
 
 use super::*;
-use crate::ports::Store as _;
+use crate::ports::StoreReader as _;
 use crate::sequencer::{NamespaceHandle, SubmitError, WaitLevel, start};
 use crate::store::memory::MemoryStore;
 use crate::testing::audit::audit;

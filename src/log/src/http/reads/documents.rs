@@ -70,6 +70,7 @@ impl<'a> RecordDocument<'a> {
 pub(super) struct StatusDocument<'a> {
     origin: &'a str,
     namespace: &'a str,
+    kind: &'static str,
     state: &'static str,
     size: Option<u64>,
     root: Option<String>,
@@ -110,16 +111,18 @@ impl<'a> StatusDocument<'a> {
     /// A namespace and what it has published, if anything.
     pub(super) fn of(handle: &'a NamespaceHandle, published: Option<&Published>) -> Self {
         let health = handle.health();
-        let state = published.map(|published| published.state.as_ref());
+        let state = published.and_then(|published| published.state.fleet_keys());
         let statement =
             |record: Option<&StatementRecord>| record.zip(state).map(|(record, state)| describe(state, record));
         let policy = state.and_then(NamespaceState::policy);
         Self {
             origin: handle.origin().as_str(),
             namespace: handle.namespace().as_str(),
+            kind: handle.foundation().kind().as_str(),
             state: match health.state {
                 OwnerState::Serving => "serving",
                 OwnerState::Reloading => "reloading",
+                OwnerState::Frozen => "frozen",
                 OwnerState::Stopped => "stopped",
             },
             size: published.map(|published| published.size.get()),

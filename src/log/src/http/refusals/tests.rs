@@ -17,12 +17,12 @@ use countermark_bundle::namespace_state::Returning;
 use countermark_bundle::statement::StatementError;
 use countermark_signer_policy::access_token::{Audience, Issuer, Scope};
 use countermark_tlog::checkpoint::Origin;
-use countermark_tlog::size::LeafIndex;
+use countermark_tlog::size::{LeafIndex, TreeSize};
 
 use super::*;
 use crate::admit::rule_name;
 use crate::auth::TokenKeysError;
-use crate::ports::{PortFault, PortName};
+use crate::ports::{LogKind, PortFault, PortName};
 use crate::testing::world::at;
 
 const DIGEST: Digest = Digest([7; 32]);
@@ -64,6 +64,9 @@ fn refusals() -> Vec<Refusal> {
         StatementError::Previous.into(),
         EntryError::NoTarget.into(),
         Refusal::NotSubmittable { entry_type: "countermark/authority-change/v1" },
+        Refusal::OtherKind { kind: LogKind::Raw },
+        Refusal::EntryLength { found: 0 },
+        Refusal::Frozen { size: TreeSize::ZERO },
         Refusal::Approval(ApprovalError::Form),
         Refusal::Attestation { position: 0, source: attestation },
         Refusal::Policy(policy),
@@ -108,6 +111,7 @@ fn read_error() -> ReadError {
 
 fn bundles() -> Vec<BundleRefusal> {
     vec![
+        BundleRefusal::OtherKind { kind: LogKind::Raw },
         BundleRefusal::NothingActive,
         BundleRefusal::NoSuchEpoch { epoch: EPOCH },
         BundleRefusal::NotActive { epoch: EPOCH },

@@ -92,7 +92,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("backup.sqlite");
         let pool = open_sqlite(&database, Database::Log, Open::CreateNew).await.unwrap();
-        Self::over(Arc::new(SqliteStore::new(pool)), folder, Duration::from_secs(10)).await
+        Self::over(Arc::new(SqliteStore::open(pool).await.unwrap()), folder, Duration::from_secs(10)).await
     }
 
     /// The same without a file, for tests that stop the time: nothing of it happens outside the runtime.

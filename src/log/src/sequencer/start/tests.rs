@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_tlog::note::SignatureType;
+use countermark_tlog::policy::Policy;
 
 use super::*;
+use crate::foundation::RawFoundation;
 use crate::ports::WitnessEndpoint;
 use crate::sequencer::Submission;
 use crate::store::memory::MemoryStore;
@@ -23,6 +25,13 @@ async fn refused(settings: NamespaceSettings) -> SettingsError {
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("the namespace was started"),
     }
+}
+
+/// What a log without rules is judged by, under the same witnesses.
+fn raw(world: &World) -> Foundation {
+    let text = world.trust.keys.policy.clone();
+    let policy = Arc::new(Policy::parse(text.as_bytes()).unwrap());
+    Foundation::Raw(RawFoundation { text, policy, max_head_age_seconds: 86_400 })
 }
 
 #[tokio::test]
@@ -51,15 +60,24 @@ async fn settings_that_do_not_fit_together_are_refused() {
         (NamespaceSettings { log_signer: Box::new(other.clone()), ..set() }, |failure| {
             matches!(failure, SettingsError::UnknownKey { role: Role::Log })
         }),
-        (
-            NamespaceSettings { certificate_signer: Box::new(TestSigner::new(Role::Certificate, 78)), ..set() },
-            |failure| matches!(failure, SettingsError::UnknownKey { role: Role::Certificate }),
-        ),
+        (world.settings_certified_by(Box::new(TestSigner::new(Role::Certificate, 78))), |failure| {
+            matches!(failure, SettingsError::UnknownKey { role: Role::Certificate })
+        }),
+        (NamespaceSettings { certifying: None, ..set() }, |failure| {
+            matches!(failure, SettingsError::Certifying { kind: LogKind::FleetKeys })
+        }),
+        (NamespaceSettings { foundation: raw(&world), ..set() }, |failure| {
+            matches!(failure, SettingsError::Certifying { kind: LogKind::Raw })
+        }),
         (NamespaceSettings { witnesses: vec![witness], ..set() }, |failure| {
             matches!(failure, SettingsError::UnknownWitness { .. })
         }),
-        (NamespaceSettings { trust: no_quorum, ..set() }, |failure| matches!(failure, SettingsError::NoQuorum)),
-        (NamespaceSettings { trust: no_limit, ..set() }, |failure| matches!(failure, SettingsError::Trust(_))),
+        (NamespaceSettings { foundation: Foundation::FleetKeys(Box::new(no_quorum)), ..set() }, |failure| {
+            matches!(failure, SettingsError::NoQuorum)
+        }),
+        (NamespaceSettings { foundation: Foundation::FleetKeys(Box::new(no_limit)), ..set() }, |failure| {
+            matches!(failure, SettingsError::Trust(_))
+        }),
     ];
     for (settings, expected) in cases {
         let failure = refused(settings).await;

@@ -120,7 +120,7 @@ async fn every_refusal_of_an_entry_has_its_name() {
         edit(&mut evidence);
         entry(&Entry::Evidence(evidence))
     };
-    let digest = world.settings().policy.digest();
+    let digest = world.settings().certifying.unwrap().policy.digest();
     let cases = [
         ("malformed-entry", bytes(b"{}")),
         ("malformed-entry", bytes(b"{\"type\":\"countermark/other/v1\"}")),

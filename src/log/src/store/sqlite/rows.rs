@@ -10,8 +10,15 @@ use countermark_tlog::tile::TileCoord;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 use thiserror::Error;
 
-use crate::ports::{PortFault, PortName, StoredHead};
+use crate::ports::{LogKind, PortFault, PortName, StoredHead};
 use crate::stage::SignedBatch;
+
+/// The bits of an `entry_id` that hold the leaf index.
+const INDEX_BITS: u32 = 48;
+/// Leaf indexes of one log are below this.
+const INDEX_END: i64 = 1 << INDEX_BITS;
+/// The rows of one statement. A fixed number is one statement that SQLite reads once.
+const ROWS_MAX: usize = 256;
 
 /// Why a stored value is not one that the program wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -19,6 +26,9 @@ pub(super) enum ValueError {
     /// A number outside of the range that SQL and the program share.
     #[error("a stored number is out of range")]
     OutOfRange,
+    /// A kind of log that this program does not know.
+    #[error("a stored kind is unknown")]
+    Kind,
     /// A blob of the wrong length.
     #[error("a stored hash has {found} bytes, not 32")]
     HashLength {
@@ -47,6 +57,18 @@ pub(super) fn tree_size(number: i64, action: &'static str) -> Result<TreeSize, P
 
 pub(super) fn leaf_index(number: i64, action: &'static str) -> Result<LeafIndex, PortFault> {
     LeafIndex::new(from_sql(number, action)?).ok_or_else(|| fault(action)(ValueError::OutOfRange))
+}
+
+/// Where an entry stands among those of its log: `entry_id` has 48 bits for it.
+pub(super) fn in_log(index: LeafIndex, action: &'static str) -> Result<i64, PortFault> {
+    let index = to_sql(index.get(), action)?;
+    // Past the end of a log is past its last entry, not in the next log.
+    Ok(index.min(INDEX_END))
+}
+
+/// The kind of log that a word stands for.
+pub(super) fn log_kind(word: &str, action: &'static str) -> Result<LogKind, PortFault> {
+    LogKind::parse(word).ok_or_else(|| fault(action)(ValueError::Kind))
 }
 
 fn blob32(bytes: &[u8], action: &'static str) -> Result<[u8; 32], PortFault> {
@@ -96,19 +118,55 @@ async fn insert_entries(
     batch: &SignedBatch,
     action: &'static str,
 ) -> Result<(), PortFault> {
-    let mut indexes = Vec::with_capacity(batch.entries().len());
-    for entry in batch.entries() {
-        indexes.push(to_sql(entry.index.get(), action)?);
+    for entries in batch.entries().chunks(ROWS_MAX) {
+        let mut rows = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let index = to_sql(entry.index.get(), action)?;
+            if index >= INDEX_END {
+                return Err(fault(action)(ValueError::OutOfRange));
+            }
+            rows.push(((log_id << INDEX_BITS) + index, &entry.bytes[..]));
+        }
+        let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO entry (entry_id, bytes) ");
+        query.push_values(rows, |mut row, (entry_id, bytes)| {
+            row.push_bind(entry_id).push_bind(bytes);
+        });
+        let query = query.build().persistent(entries.len() == ROWS_MAX);
+        query.execute(&mut *connection).await.map_err(fault(action))?;
     }
-    let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO entry (log_id, leaf_index, identity, leaf_hash, bytes) ");
-    query.push_values(batch.entries().iter().zip(indexes), |mut row, (entry, index)| {
-        row.push_bind(log_id)
-            .push_bind(index)
-            .push_bind(&entry.identity.0[..])
-            .push_bind(&entry.leaf_hash.0.0[..])
-            .push_bind(&entry.bytes[..]);
-    });
-    query.build().persistent(false).execute(connection).await.map_err(fault(action))?;
+    insert_keys(connection, log_id, batch, action).await
+}
+
+/// What the entries of a batch are found by, in the order of the table: neighbours go into one page together.
+async fn insert_keys(
+    connection: &mut SqliteConnection,
+    log_id: i64,
+    batch: &SignedBatch,
+    action: &'static str,
+) -> Result<(), PortFault> {
+    let mut keys = Vec::with_capacity(batch.entries().len());
+    for entry in batch.entries() {
+        let index = to_sql(entry.index.get(), action)?;
+        let is_leaf_hash = entry.identity.0 == entry.leaf_hash.0.0;
+        keys.push((entry.identity.0, index, true, is_leaf_hash));
+        if !is_leaf_hash {
+            keys.push((entry.leaf_hash.0.0, index, false, true));
+        }
+    }
+    keys.sort_unstable();
+    for keys in keys.chunks(ROWS_MAX) {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("INSERT INTO entry_key (log_id, key, leaf_index, is_identity, is_leaf_hash) ");
+        query.push_values(keys, |mut row, (key, index, is_identity, is_leaf_hash)| {
+            row.push_bind(log_id)
+                .push_bind(&key[..])
+                .push_bind(*index)
+                .push_bind(*is_identity)
+                .push_bind(*is_leaf_hash);
+        });
+        let query = query.build().persistent(keys.len() == ROWS_MAX);
+        query.execute(&mut *connection).await.map_err(fault(action))?;
+    }
     Ok(())
 }
 
@@ -174,20 +232,25 @@ pub(super) async fn indexes_by_identity(
     if identities.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "SELECT identity, leaf_index FROM entry WHERE log_id = (SELECT log_id FROM log WHERE origin = ",
-    );
-    query.push_bind(origin.as_str()).push(") AND identity IN (");
-    let mut list = query.separated(", ");
-    for identity in identities {
-        list.push_bind(&identity.0[..]);
+    let mut found = HashMap::new();
+    for identities in identities.chunks(ROWS_MAX) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT key, leaf_index FROM entry_key WHERE is_identity = 1 \
+             AND log_id = (SELECT log_id FROM log WHERE origin = ",
+        );
+        query.push_bind(origin.as_str()).push(") AND key IN (");
+        let mut list = query.separated(", ");
+        for identity in identities {
+            list.push_bind(&identity.0[..]);
+        }
+        query.push(")");
+        let query = query.build_query_as().persistent(identities.len() == ROWS_MAX);
+        let rows: Vec<(Vec<u8>, i64)> = query.fetch_all(pool).await.map_err(fault(action))?;
+        for (identity, index) in rows {
+            found.insert(Digest(blob32(&identity, action)?), leaf_index(index, action)?);
+        }
     }
-    query.push(")");
-    let rows: Vec<(Vec<u8>, i64)> =
-        query.build_query_as().persistent(false).fetch_all(pool).await.map_err(fault(action))?;
-    rows.into_iter()
-        .map(|(identity, index)| Ok((Digest(blob32(&identity, action)?), leaf_index(index, action)?)))
-        .collect()
+    Ok(found)
 }
 
 /// The place and width of a stored partial tile.

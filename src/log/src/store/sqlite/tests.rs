@@ -31,7 +31,7 @@ impl Disk {
             register: tempfile::tempdir().unwrap(),
         };
         let pool = open_sqlite(&disk.path(), Database::Log, Open::CreateNew).await.unwrap();
-        let store = Arc::new(SqliteStore::new(pool));
+        let store = Arc::new(SqliteStore::open(pool).await.unwrap());
         let first = vec![disk.world.first_entry()];
         sequencer::create(&disk.world.settings(), first, &disk.ports(store)).await.unwrap();
         disk
@@ -47,7 +47,8 @@ impl Disk {
     }
 
     async fn store(&self) -> Arc<SqliteStore> {
-        Arc::new(SqliteStore::new(open_sqlite(&self.path(), Database::Log, Open::Existing).await.unwrap()))
+        let pool = open_sqlite(&self.path(), Database::Log, Open::Existing).await.unwrap();
+        Arc::new(SqliteStore::open(pool).await.unwrap())
     }
 
     async fn start(&self) -> Result<NamespaceHandle, StartError> {
@@ -112,7 +113,9 @@ async fn a_restored_backup_is_refused() {
     disk.submit(&handle, 2).await;
     handle.shutdown().await;
     drop(handle);
-    store.pool.close().await;
+    let pool = store.pool.clone();
+    drop(store);
+    pool.close().await;
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", disk.path().display()));
     }
@@ -132,7 +135,7 @@ async fn statements_survive_a_restart() {
     handle.shutdown().await;
     let again = disk.start().await.unwrap();
     let published = again.published().unwrap();
-    assert_eq!(published.state.newest_active().unwrap().statement.bytes(), statement.write());
+    assert_eq!(published.state.fleet_keys().unwrap().newest_active().unwrap().statement.bytes(), statement.write());
 }
 
 #[tokio::test]
@@ -176,13 +179,18 @@ async fn nothing_that_was_signed_can_be_changed_or_deleted() {
         "INSERT INTO signed_head SELECT log_id, size, root, checkpoint FROM signed_head",
         "INSERT OR REPLACE INTO signed_head SELECT log_id, size, zeroblob(32), checkpoint FROM signed_head",
         "INSERT OR REPLACE INTO full_tile SELECT log_id, level, tile_index, zeroblob(8192) FROM full_tile",
-        "INSERT OR REPLACE INTO log SELECT log_id, origin, created_size, writer_epoch, writer_id, size FROM log",
-        "INSERT OR REPLACE INTO entry SELECT log_id, leaf_index, identity, leaf_hash, x'00' FROM entry",
+        "INSERT OR REPLACE INTO log SELECT * FROM log",
+        "UPDATE log SET kind = 'raw'",
+        "INSERT OR REPLACE INTO entry SELECT entry_id, x'00' FROM entry",
+        "INSERT INTO entry SELECT max(entry_id) + 2, x'00' FROM entry",
+        "UPDATE entry_key SET leaf_index = 7",
+        "DELETE FROM entry_key",
+        "INSERT OR REPLACE INTO entry_key SELECT log_id, key, 7, is_identity, is_leaf_hash FROM entry_key",
     ] {
         let refused = sqlx::query(statement).execute(&pool).await;
         assert!(refused.is_err(), "{statement}: {refused:?}");
     }
-    let origins = SqliteStore::new(pool).origins().await.unwrap();
+    let origins = SqliteStore::open(pool).await.unwrap().origins().await.unwrap();
     assert_eq!(origins, ["log.example/backup"]);
 }
 
