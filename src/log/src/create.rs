@@ -22,8 +22,9 @@ use countermark_tlog::size::TreeSize;
 use thiserror::Error;
 
 use crate::config::{CertifyingConfig, Config, FirstPolicy, NamespaceConfig, OpenNamespaceError};
-use crate::head_register::{FileRegister, OpenRegisterError};
-use crate::ports::{Clock, HeadRegister, PortFault, WitnessClient};
+use crate::head_register::{self, OpenRegisterError};
+use crate::objects::location::Location;
+use crate::ports::{Clock, PortFault, WitnessClient};
 use crate::sequencer::{self, Ports};
 use crate::store::sqlite::SqliteStore;
 
@@ -160,8 +161,10 @@ async fn create_namespace(
 ) -> Result<Created, CreateNamespaceError> {
     let origin = &namespace.origin;
     make_folder(&config.database_folder)?;
-    make_folder(&config.register_folder)?;
-    let register = FileRegister::open(&config.register_folder)?;
+    if let Location::Folder(folder) = &config.register {
+        make_folder(folder)?;
+    }
+    let register = head_register::open(&config.register, config.object_store_credentials.as_deref()).await?;
     let path = database_path(config, namespace);
     let exists = path.try_exists().map_err(folder_error(&config.database_folder))?;
     if !exists && let Some(head) = register.read(origin).await? {
@@ -188,12 +191,8 @@ async fn create_namespace(
         // 1. The file, whole and empty. A crash after it: `Found::Empty` above.
         None => SqliteStore::open(open_sqlite(&path, Database::Log, Open::CreateNew).await?).await?,
     };
-    let ports = Ports {
-        store: Arc::new(store),
-        register: Arc::new(register),
-        witnesses: outside.witnesses.clone(),
-        clock: outside.clock.clone(),
-    };
+    let ports =
+        Ports { store: Arc::new(store), register, witnesses: outside.witnesses.clone(), clock: outside.clock.clone() };
     // 2. The log in the file, then in the register. A crash between: `serve` registers it.
     let head = sequencer::create(&settings, first, &ports).await.map_err(Box::new)?;
     tracing::info!(%origin, size = %head.size, "the log was made");

@@ -19,9 +19,12 @@ use std::sync::Arc;
 use countermark_tlog::checkpoint::Origin;
 use thiserror::Error;
 
+use crate::objects::location::Location;
 use crate::ports::{HeadRegister, PortFault, PortFuture, PortName, RegisterError, StoredHead};
 
-/// Why the register's folder was not opened.
+use object::{ObjectRegister, OpenObjectRegisterError};
+
+/// Why the register was not opened.
 #[derive(Debug, Error)]
 pub enum OpenRegisterError {
     /// There is no folder. A lost register is never replaced by an empty one.
@@ -38,6 +41,20 @@ pub enum OpenRegisterError {
         /// What failed.
         source: io::Error,
     },
+    /// The bucket cannot hold it.
+    #[error("the head register: {0}")]
+    Object(#[from] OpenObjectRegisterError),
+}
+
+/// Opens the head register where it is. With no file of credentials a bucket's are taken from the environment.
+pub(crate) async fn open(
+    place: &Location,
+    credentials: Option<&Path>,
+) -> Result<Arc<dyn HeadRegister>, OpenRegisterError> {
+    Ok(match place {
+        Location::Folder(folder) => Arc::new(FileRegister::open(folder)?),
+        Location::Bucket(bucket) => Arc::new(ObjectRegister::open(bucket, credentials).await?),
+    })
 }
 
 /// Why a register file is not one.

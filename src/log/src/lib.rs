@@ -18,6 +18,7 @@
 // The domain and what it stands on.
 pub mod admit;
 pub mod clock;
+pub mod export;
 pub mod foundation;
 pub mod head_register;
 pub mod objects;
@@ -40,6 +41,7 @@ pub mod create;
 mod http;
 mod plexi;
 pub mod serve;
+pub mod serve_static;
 
 #[cfg(test)]
 mod testing;
