@@ -172,12 +172,12 @@ async fn a_bucket_holds_the_same_and_an_export_goes_on_after_its_server_died() {
     let objects = bucket(&server, "export", Duration::from_secs(20));
     let mut exporter = exporter(&log, &objects);
     // In the middle: some full bundles are there, the checkpoint is not.
-    let killed = exporter.export(&head, &mut |size| {
-        if size.get() == 256 {
+    let mut kill = |reached: TreeSize| {
+        if reached == size(256) {
             server.kill();
         }
-    });
-    let failed = killed.await.unwrap_err();
+    };
+    let failed = exporter.export(&head, &mut kill).await.unwrap_err();
     assert!(failed.is_fault(), "{failed}");
     server.start_again();
     assert_eq!(exporter.export(&head, &mut |_| {}).await.unwrap(), size(700));

@@ -2,6 +2,7 @@
 
 mod audits;
 mod bench;
+mod exported;
 mod reading;
 mod submitting;
 mod tiling;

@@ -1,15 +1,17 @@
 //! Every call of the objects fails in every form, at each step from one exported size to the next.
 
 use super::*;
+use crate::objects::{Object, Tag};
+use crate::ports::PortFuture;
 use crate::testing::objects::{FaultyObjects, Strike};
 
 /// Whether the run came to its end without the strike.
 async fn run(log: &RawLog, objects: &Arc<dyn Objects>, head: &ExportHead, strike: (usize, Strike)) -> bool {
     let faulty = FaultyObjects::new(Arc::clone(objects), Some(strike));
     let dynamic: Arc<dyn Objects> = faulty.clone();
-    let mut exporter = exporter(log, &dynamic);
+    let (mut exporter, mut ignore) = (exporter(log, &dynamic), |_| {});
     tokio::select! {
-        done = exporter.export(head, &mut |_| {}) => {
+        done = exporter.export(head, &mut ignore) => {
             if let Err(failure) = &done {
                 assert!(failure.is_fault(), "{strike:?}: {failure}");
             }
@@ -75,17 +77,56 @@ async fn of_two_exporters_the_slower_one_is_told() {
     let (_folder, objects) = folder();
     let old = log.grow_to(300).await;
     let new = log.grow_to(400).await;
-    // The faster one comes between the slower one's look and its checkpoint.
-    let slow = FaultyObjects::new(Arc::clone(&objects), Some((1, Strike::Silent)));
-    let dynamic: Arc<dyn Objects> = slow.clone();
-    let mut slow_exporter = exporter(&log, &dynamic);
-    tokio::select! {
-        _ = slow_exporter.export(&old, &mut |_| {}) => panic!("it was to wait"),
-        () = slow.until_silent() => {}
-    }
     export(&log, &objects, &new).await.unwrap();
-    let destination = Destination::new(&log.identity.namespace, Arc::clone(&objects));
-    let late = destination.swap_checkpoint(None, old.note.clone()).await;
-    assert!(matches!(late, Err(SwapError::Conflict)), "{late:?}");
-    assert_eq!(check_whole(&log, &objects).await, Some(size(400)));
+    objects.remove_folder("digests/tile").await.unwrap();
+    let at_first = objects.get("digests/checkpoint", 4_096).await.unwrap().unwrap();
+    objects.swap("digests/checkpoint", Some(&at_first.tag), old.note.clone()).await.unwrap();
+    // The faster one's checkpoint comes between the slower one's look and its checkpoint.
+    let overtaken: Arc<dyn Objects> = Arc::new(Overtaken { inner: Arc::clone(&objects), note: new.note.clone() });
+    let newest = log.grow_to(500).await;
+    let refused = export(&log, &overtaken, &newest).await.unwrap_err();
+    assert!(matches!(refused, ExportError::Moved) && refused.is_fault(), "{refused}");
+    let now = objects.get("digests/checkpoint", 4_096).await.unwrap().unwrap();
+    assert_eq!(now.bytes, new.note);
+}
+
+/// Objects in which somebody is faster with every checkpoint.
+#[derive(Debug)]
+struct Overtaken {
+    inner: Arc<dyn Objects>,
+    note: Vec<u8>,
+}
+
+impl Objects for Overtaken {
+    fn get<'a>(&'a self, key: &'a str, bytes_max: usize) -> PortFuture<'a, Result<Option<Object>, ObjectsFault>> {
+        self.inner.get(key, bytes_max)
+    }
+
+    fn put<'a>(&'a self, key: &'a str, bytes: Vec<u8>) -> PortFuture<'a, Result<(), ObjectsFault>> {
+        self.inner.put(key, bytes)
+    }
+
+    fn settle(&self) -> PortFuture<'_, Result<(), ObjectsFault>> {
+        self.inner.settle()
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<&'a Tag>,
+        bytes: Vec<u8>,
+    ) -> PortFuture<'a, Result<(), SwapError>> {
+        Box::pin(async move {
+            self.inner.swap(key, expected, self.note.clone()).await?;
+            self.inner.swap(key, expected, bytes).await
+        })
+    }
+
+    fn remove_folder<'a>(&'a self, folder: &'a str) -> PortFuture<'a, Result<(), ObjectsFault>> {
+        self.inner.remove_folder(folder)
+    }
+
+    fn folders(&self) -> PortFuture<'_, Result<Vec<String>, ObjectsFault>> {
+        self.inner.folders()
+    }
 }
