@@ -7,6 +7,8 @@
 mod backup;
 #[path = "system/command_line.rs"]
 mod command_line;
+#[path = "system/exported.rs"]
+mod exported;
 #[path = "system/first_start.rs"]
 mod first_start;
 #[path = "system/killed.rs"]

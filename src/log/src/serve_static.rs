@@ -325,21 +325,21 @@ fn begin(opened: Opened, clock: Arc<dyn Clock>, poll_interval: Duration) -> Star
 }
 
 /// Looks at the export again and again, and shows what is good.
-async fn follow(mut followed: Followed, mut follower: Follower, clock: Arc<dyn Clock>, poll_interval: Duration) {
+async fn follow(mut followed: Followed, mut ends: Follower, clock: Arc<dyn Clock>, poll_interval: Duration) {
     let mut wait = poll_interval;
     loop {
         tokio::select! {
             biased;
-            () = stopped(&mut follower.stop) => break,
+            () = stopped(&mut ends.stop) => break,
             () = sleep(wait) => {}
         }
-        let before = *follower.views.owner.borrow();
+        let before = *ends.views.owner.borrow();
         let (state, next_wait) = match followed.look(timestamp(clock.now_ms())).await {
             Ok(view) => {
                 if let Some(View { committed, published }) = view {
-                    follower.views.committed.send_replace(committed);
-                    follower.views.witnessed.send_replace(published.size);
-                    follower.views.published.send_replace(Some(published));
+                    ends.views.committed.send_replace(committed);
+                    ends.views.witnessed.send_replace(published.size);
+                    ends.views.published.send_replace(Some(published));
                 }
                 (OwnerState::Serving, poll_interval)
             }
@@ -359,11 +359,11 @@ async fn follow(mut followed: Followed, mut follower: Follower, clock: Arc<dyn C
         };
         wait = next_wait;
         if state != before {
-            follower.views.owner.send_replace(state);
+            ends.views.owner.send_replace(state);
         }
     }
     // Nobody waiting is as good.
-    let _ = follower.ended.send(true);
+    let _ = ends.ended.send(true);
 }
 
 #[cfg(test)]

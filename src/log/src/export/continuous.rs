@@ -136,3 +136,6 @@ async fn run(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use countermark_bundle::trust::TRUST_BYTES_MAX;
 use countermark_tlog::note::NOTE_BYTES_MAX;
 use countermark_tlog::size::TreeSize;
 use countermark_tlog::tile::{TileCoord, tiles_of};
+use countermark_tlog::tree::NodeCoord;
 use tokio::task::{JoinError, JoinSet};
 
 use super::document::{CHECKPOINT_FILE, EXPORT_BYTES_MAX, EXPORT_FILE, ExportDocument, record_file};
@@ -131,7 +132,7 @@ impl Destination {
 
 /// The tiles that were partial in the tree of size `old` and are full in that of size `new`.
 fn outgrown(old: TreeSize, new: TreeSize) -> Vec<TileCoord> {
-    let full_now = |tile: &TileCoord| tile.nodes().last().and_then(|last| last.end()).is_some_and(|end| end <= new);
+    let full_now = |tile: &TileCoord| tile.nodes().last().and_then(NodeCoord::end).is_some_and(|end| end <= new);
     tiles_of(old).into_iter().filter(|tile| !tile.is_full()).map(TileCoord::full).filter(full_now).collect()
 }
 

@@ -27,7 +27,8 @@ use zeroize::Zeroizing;
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Access {
-    pub(super) access_key_id: Option<String>,
+    #[serde(rename = "access_key_id")]
+    pub(super) key_id: Option<String>,
     pub(super) secret_access_key: Option<Secret>,
     pub(super) session_token: Option<Secret>,
     pub(super) region: Option<String>,
@@ -111,7 +112,7 @@ impl Access {
         let said = |name: &str| variable(name).filter(|value| !value.is_empty());
         let yes = |name: &str| said(name).is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
         let access = Self {
-            access_key_id: said("AWS_ACCESS_KEY_ID"),
+            key_id: said("AWS_ACCESS_KEY_ID"),
             secret_access_key: said("AWS_SECRET_ACCESS_KEY").map(Secret::from),
             session_token: said("AWS_SESSION_TOKEN").map(Secret::from),
             region: said("AWS_REGION").or_else(|| said("AWS_DEFAULT_REGION")),
@@ -124,11 +125,11 @@ impl Access {
     }
 
     fn check(self) -> Result<Self, AccessError> {
-        if !self.anonymous && (self.access_key_id.is_none() || self.secret_access_key.is_none()) {
+        if !self.anonymous && (self.key_id.is_none() || self.secret_access_key.is_none()) {
             return Err(AccessError::NoCredentials);
         }
         if let Some(found) = &self.endpoint_url {
-            let url = Url::parse(found).ok().filter(|url| url.has_host());
+            let url = Url::parse(found).ok().filter(Url::has_host);
             let wrong = || AccessError::Endpoint { found: found.clone() };
             match url.as_ref().map(Url::scheme) {
                 Some("https") => {}

@@ -63,7 +63,7 @@ impl Bucket {
         if let Some(endpoint) = &access.endpoint_url {
             builder = builder.with_endpoint(endpoint);
         }
-        if let (Some(id), Some(secret)) = (&access.access_key_id, &access.secret_access_key) {
+        if let (Some(id), Some(secret)) = (&access.key_id, &access.secret_access_key) {
             builder = builder.with_access_key_id(id).with_secret_access_key(secret.as_str());
         }
         if let Some(token) = &access.session_token {
