@@ -199,7 +199,12 @@ pub fn head_register(world: &World) {
 }
 
 pub fn export(world: &World) {
-    let export = answer(world, "export", "src/log/src/export/document.rs");
+    let export: Value = serde_json::from_str(world.text("export")).unwrap();
+    let source = document("src/log/src/export/document.rs");
+    for field in export.as_object().unwrap().keys() {
+        let written = [format!(" {field}: "), format!("rename = \"{field}\"")].iter().any(|form| source.contains(form));
+        assert!(written, "an export has no {field}");
+    }
     let origin = world.trust.origin.as_str();
     for (field, expected) in [
         ("type", json!("countermark/export/v1")),
