@@ -7,14 +7,16 @@
 mod backup;
 #[path = "system/command_line.rs"]
 mod command_line;
+#[path = "system/exported.rs"]
+mod exported;
 #[path = "system/first_start.rs"]
 mod first_start;
 #[path = "system/killed.rs"]
 mod killed;
-#[path = "system/service.rs"]
-mod service;
 #[path = "system/postgres.rs"]
 mod postgres;
+#[path = "system/service.rs"]
+mod service;
 #[path = "system/support.rs"]
 mod support;
 #[path = "system/upgraded.rs"]

@@ -39,7 +39,7 @@ use crate::world::World;
 type Check = fn(&World);
 
 /// One check for each example.
-const CHECKS: [(&str, Check); 70] = [
+const CHECKS: [(&str, Check); 71] = [
     ("access-token", access_token),
     ("access-token-claims", access_token_claims),
     ("access-token-header", access_token_header),
@@ -73,6 +73,7 @@ const CHECKS: [(&str, Check); 70] = [
     ("evidence-to-sign", |world| {
         signed(world, "evidence-to-sign", &to_sign::evidence(&world.evidence(), &world.evidence().root_hex()));
     }),
+    ("export", http::export),
     ("floor", floor),
     ("head-register", http::head_register),
     ("http-consistency", http::consistency),

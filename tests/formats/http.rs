@@ -188,7 +188,7 @@ pub fn plexi_last_verified_epoch(world: &World) {
 }
 
 pub fn head_register(world: &World) {
-    let register = answer(world, "head-register", "src/log/src/head_register.rs");
+    let register = answer(world, "head-register", "src/log/src/head_register/document.rs");
     let checkpoint = register["checkpoint"].as_str().unwrap();
     let signed = SignedCheckpoint::parse(checkpoint.as_bytes()).unwrap();
     let keys: Vec<_> = world.policy().logs().iter().map(|log| log.vkey.clone()).collect();
@@ -196,4 +196,25 @@ pub fn head_register(world: &World) {
     assert_eq!(signed.checkpoint(), world.head().checkpoint());
     let size = world.head().checkpoint().size.get();
     assert_eq!((&register["size"], &register["root"]), (&json!(size), &json!(root_of(world))));
+}
+
+pub fn export(world: &World) {
+    let export: Value = serde_json::from_str(world.text("export")).unwrap();
+    let source = document("src/log/src/export/document.rs");
+    for field in export.as_object().unwrap().keys() {
+        let written = [format!(" {field}: "), format!("rename = \"{field}\"")].iter().any(|form| source.contains(form));
+        assert!(written, "an export has no {field}");
+    }
+    let origin = world.trust.origin.as_str();
+    for (field, expected) in [
+        ("type", json!("countermark/export/v1")),
+        ("kind", json!("fleet-keys")),
+        ("origin", json!(origin)),
+        ("namespace", json!(world.trust.namespace())),
+        ("max_head_age_seconds", json!(world.trust.limits.max_head_age_seconds)),
+    ] {
+        assert_eq!(export[field], expected, "{field}");
+    }
+    assert!(export["software"].as_str().unwrap().starts_with("countermark-log "));
+    assert_eq!(export.as_object().unwrap().len(), 6);
 }

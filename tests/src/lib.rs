@@ -1,7 +1,8 @@
-//! What the tests of several crates share: where the repository is, and a PostgreSQL server of a test's own.
+//! What the tests of several crates share: where the repository is, and servers of a test's own, PostgreSQL and S3.
 #![forbid(unsafe_code)]
 
 pub mod postgres;
+pub mod s3_server;
 
 use std::path::{Path, PathBuf};
 

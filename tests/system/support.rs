@@ -253,6 +253,35 @@ impl Drop for Up {
     }
 }
 
+/// A service that says where it listens.
+pub struct Served {
+    process: Child,
+    url: String,
+}
+
+impl Served {
+    /// Starts a verb and waits for its ready line.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(program("countermark"));
+        let mut process = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{arguments:?} is not ready: {line}"));
+        Self { process, url: format!("http://{}", ready["address"].as_str().unwrap()) }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 /// Sends a signal by name.
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();

@@ -4,16 +4,21 @@
 //! and `check-config`. Everything else goes to the log.
 
 use std::io;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countermark_service::lifecycle;
+use indicatif::ProgressBar;
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError, DatabaseConfigError, OpenNamespaceError, read_url};
 use crate::create::{CreateError, Created, create};
+use crate::export::once::{ExportOnce, ExportOnceError};
 use crate::freeze::{FreezeNamespaceError, Frozen, freeze};
+use crate::objects::location::{Location, LocationError};
 use crate::serve::{ServeError, outside, serve};
+use crate::serve_static::{ServeStaticError, StaticConfig, serve_static};
 use crate::stores::{OpenStoreError, prepare};
 use crate::witness_client::ClientError;
 
@@ -35,6 +40,50 @@ pub enum Command {
     /// Check the configuration, the keys and the policies that it names
     #[command(after_help = "Example:\n  countermark log check-config --config log.toml")]
     CheckConfig(CheckConfigArgs),
+    /// Export what is published, once; can be repeated, and broken off at any moment
+    #[command(after_help = "Examples:\n  countermark log export --config log.toml --to /srv/export\n  \
+                            countermark log export --config log.toml --to s3://bucket/export --namespace backup")]
+    Export(ExportArgs),
+    /// Serve reads from an export alone, without a database
+    #[command(after_help = "Example:\n  countermark log serve-static --from /srv/export --listen 127.0.0.1:7381")]
+    ServeStatic(ServeStaticArgs),
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// A folder, or s3://bucket/prefix
+    #[arg(long, value_name = "PLACE")]
+    pub to: String,
+    /// Only this namespace
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// The credentials file of a bucket; otherwise the configuration's, or the environment's (AWS_…)
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+}
+
+/// Arguments of `serve-static`.
+#[derive(Debug, Args)]
+pub struct ServeStaticArgs {
+    /// The export: a folder, or s3://bucket/prefix
+    #[arg(long, value_name = "PLACE")]
+    pub from: String,
+    /// Where to listen; port 0 takes any free port
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// A trust file or witness policy to judge by, instead of the export's own; once for each log
+    #[arg(long, value_name = "FILE")]
+    pub trust: Vec<PathBuf>,
+    /// The credentials file of a bucket; otherwise the environment's (AWS_…)
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+    /// End when standard input ends, so that no child outlives its parent
+    #[arg(long)]
+    pub exit_with_stdin: bool,
 }
 
 /// Arguments of `serve`.
@@ -124,6 +173,15 @@ pub enum CommandError {
     /// `serve` failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Not a place.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// `export` failed.
+    #[error(transparent)]
+    Export(#[from] ExportOnceError),
+    /// `serve-static` failed.
+    #[error(transparent)]
+    ServeStatic(#[from] ServeStaticError),
     /// Signals cannot be awaited, or standard input not watched.
     #[error("cannot watch for the end")]
     Watch(#[source] io::Error),
@@ -137,12 +195,14 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Open { .. } | Self::Owner(_) => 2,
+            Self::Config(_) | Self::Open { .. } | Self::Owner(_) | Self::Location(_) => 2,
             Self::WitnessClient(_)
             | Self::Create(_)
             | Self::Migrate(_)
             | Self::Freeze(_)
             | Self::Serve(_)
+            | Self::Export(_)
+            | Self::ServeStatic(_)
             | Self::Watch(_)
             | Self::Stdout(_) => 1,
         }
@@ -178,8 +238,39 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
             prepare(&config.database, Some(&owner)).await?;
             print_line(&format!("{}: the schema is up to date", owner.place()))
         }
+        Command::Export(arguments) => export(arguments).await,
+        Command::ServeStatic(arguments) => {
+            let from = Location::parse(&arguments.from, Path::new(""))?;
+            let ServeStaticArgs { listen, trust, credentials, exit_with_stdin, .. } = arguments;
+            let end = lifecycle::end(exit_with_stdin).map_err(CommandError::Watch)?;
+            let config = StaticConfig { from, credentials, listen, trust };
+            Ok(serve_static(config, lifecycle::announce, end).await?)
+        }
         Command::CheckConfig(arguments) => check_config(&Config::load(&arguments.config)?),
     }
+}
+
+/// Exports every namespace of the configuration, or the one that is named. Progress is shown on a terminal only.
+async fn export(arguments: ExportArgs) -> Result<(), CommandError> {
+    let config = Config::load(&arguments.config)?;
+    let to = Location::parse(&arguments.to, Path::new(""))?;
+    let credentials = arguments.credentials.or_else(|| config.object_store_credentials.clone());
+    let mut exports = ExportOnce::new(&config, &to, credentials.as_deref(), arguments.namespace.as_deref())?;
+    while let Some(mut one) = exports.next_one() {
+        let bar = ProgressBar::new(0);
+        let done = one
+            .run(&mut |progress| {
+                bar.set_length(progress.of);
+                bar.set_position(progress.exported);
+            })
+            .await;
+        bar.finish_and_clear();
+        print_line(&match done? {
+            Some(size) => format!("{}: exported, size {size}", one.origin()),
+            None => format!("{}: nothing is published yet", one.origin()),
+        })?;
+    }
+    Ok(())
 }
 
 /// Opens every key and policy that the configuration names.

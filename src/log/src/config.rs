@@ -6,7 +6,10 @@
 //! token_keys = "token-keys.json"           # without it the server only reads
 //! # audience = "authority.example.org"     # of access tokens; the authority's name if not said
 //! database_folder = "databases"            # one SQLite file for each namespace; not with [postgres]
-//! register_folder = "/mnt/other/register"  # other storage than the databases
+//! register_folder = "/mnt/other/register"  # other storage than the databases; or
+//! # register_url = "s3://bucket/register"   # a bucket of an S3-compatible store that honours conditional writes
+//! # export = "/srv/export"                  # or s3://bucket/export: everything published is exported there, continuously
+//! # object_store_credentials = "s3.toml"    # for the buckets; the environment (AWS_…) if not said
 //! # behind_tls_proxy = true                # needed to take tokens on an address that is not loopback
 //! # submission_deadline_ms = 10000
 //! # metrics_listen = "127.0.0.1:9380"     # GET /metrics for Prometheus; without it nothing is measured
@@ -65,6 +68,7 @@ pub use namespace::{CertifyingConfig, FirstPolicy, NamespaceConfig, NamespaceCon
 
 pub(crate) use database::read_url;
 
+use crate::objects::location::{Location, LocationError};
 use database::PostgresText;
 use namespace::NamespaceText;
 
@@ -87,9 +91,13 @@ pub struct Config {
     /// Where the logs are kept.
     pub database: DatabaseConfig,
     /// Where the head register is.
-    pub register_folder: PathBuf,
+    pub register: Location,
     /// Where `/metrics` is served; nowhere unless said.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where everything that is published is exported to.
+    pub export: Option<Location>,
+    /// The credentials file of buckets; without it the environment's are taken.
+    pub object_store_credentials: Option<PathBuf>,
     /// How long a submission waits for its level.
     pub submission_deadline: Duration,
     /// The namespaces, in the order of the file.
@@ -122,6 +130,33 @@ pub enum ConfigError {
     OneFolder {
         /// The folder.
         path: PathBuf,
+    },
+    /// No head register, or two.
+    #[error("one of register_folder and register_url is needed")]
+    Register,
+    /// A head register at no bucket.
+    #[error("register_url must be s3://bucket/prefix, found {found:?}; a folder is named by register_folder")]
+    RegisterUrl {
+        /// What was found.
+        found: String,
+    },
+    /// A place that is none.
+    #[error("{field}: {source}")]
+    Location {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong.
+        source: LocationError,
+    },
+    /// An export, which everybody may read, in one place with what nobody may.
+    #[error("export: {export} and {field} {other} lie in one another")]
+    ExportInPlace {
+        /// The export.
+        export: Location,
+        /// The other field.
+        field: &'static str,
+        /// The other place.
+        other: Location,
     },
     /// An audience that no token can name.
     #[error("audience: {found:?} is refused: {source}")]
@@ -183,7 +218,10 @@ struct ConfigText {
     audience: Option<String>,
     database_folder: Option<PathBuf>,
     postgres: Option<PostgresText>,
-    register_folder: PathBuf,
+    register_folder: Option<PathBuf>,
+    register_url: Option<String>,
+    export: Option<String>,
+    object_store_credentials: Option<PathBuf>,
     #[serde(default)]
     behind_tls_proxy: bool,
     submission_deadline_ms: Option<u64>,
@@ -206,12 +244,18 @@ impl Config {
             return Err(ConfigError::TokensInTheClear { listen: text.listen });
         }
         let database = DatabaseConfig::read(text.database_folder, text.postgres, folder)?;
-        let register_folder = folder.join(text.register_folder);
+        let register = register(text.register_folder, text.register_url, folder)?;
+        let databases = match &database {
+            DatabaseConfig::Folder(path) => Some(Location::Folder(path.clone())),
+            DatabaseConfig::Postgres(_) => None,
+        };
         if let DatabaseConfig::Folder(path) = &database
-            && is_one_folder(path, &register_folder)
+            && databases.as_ref().is_some_and(|databases| is_one_folder(databases, &register))
         {
             return Err(ConfigError::OneFolder { path: path.clone() });
         }
+        let export = text.export.map(|text| location("export", &text, folder)).transpose()?;
+        check_export(export.as_ref(), databases.as_ref(), &register)?;
         let deadline = text.submission_deadline_ms.unwrap_or(SUBMISSION_DEADLINE_MS);
         if !(1..=SUBMISSION_DEADLINE_MS_MAX).contains(&deadline) {
             return Err(ConfigError::SubmissionDeadline { found: deadline });
@@ -231,18 +275,53 @@ impl Config {
             authority: text.authority,
             token_keys: text.token_keys.map(|path| folder.join(path)),
             database,
-            register_folder,
             metrics_listen: text.metrics_listen,
+            register,
+            export,
+            object_store_credentials: text.object_store_credentials.map(|path| folder.join(path)),
             submission_deadline: Duration::from_millis(deadline),
             namespaces,
         })
     }
 }
 
-/// Whether both paths lead to one folder, whatever their spelling, as far as they exist.
-fn is_one_folder(one: &Path, other: &Path) -> bool {
+fn location(field: &'static str, text: &str, folder: &Path) -> Result<Location, ConfigError> {
+    Location::parse(text, folder).map_err(|source| ConfigError::Location { field, source })
+}
+
+fn register(path: Option<PathBuf>, url: Option<String>, folder: &Path) -> Result<Location, ConfigError> {
+    match (path, url) {
+        (Some(path), None) => Ok(Location::Folder(folder.join(path))),
+        (None, Some(found)) => match location("register_url", &found, folder)? {
+            bucket @ Location::Bucket(_) => Ok(bucket),
+            Location::Folder(_) => Err(ConfigError::RegisterUrl { found }),
+        },
+        (Some(_), Some(_)) | (None, None) => Err(ConfigError::Register),
+    }
+}
+
+/// Whether both lead to one folder, whatever their spelling, as far as they exist.
+fn is_one_folder(one: &Location, other: &Location) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    real(one) == real(other)
+    match (one, other) {
+        (Location::Folder(one), Location::Folder(other)) => real(one) == real(other),
+        (Location::Folder(_) | Location::Bucket(_), _) => false,
+    }
+}
+
+/// An export is for everybody to read, so it lies beside everything else.
+fn check_export(
+    export: Option<&Location>,
+    databases: Option<&Location>,
+    register: &Location,
+) -> Result<(), ConfigError> {
+    for (field, other) in [("database_folder", databases), ("the head register", Some(register))] {
+        let overlap = export.zip(other).filter(|(export, other)| export.overlaps(other));
+        if let Some((export, other)) = overlap {
+            return Err(ConfigError::ExportInPlace { export: export.clone(), field, other: other.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses an empty list, a name that stands twice, and a key of two namespaces.

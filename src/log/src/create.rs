@@ -22,8 +22,9 @@ use countermark_tlog::size::TreeSize;
 use thiserror::Error;
 
 use crate::config::{CertifyingConfig, Config, FirstPolicy, NamespaceConfig, OpenNamespaceError};
-use crate::head_register::{FileRegister, OpenRegisterError};
-use crate::ports::{Clock, HeadRegister, PortFault, WitnessClient};
+use crate::head_register::{self, OpenRegisterError};
+use crate::objects::location::Location;
+use crate::ports::{Clock, PortFault, WitnessClient};
 use crate::sequencer::{self, Ports};
 use crate::stores::{Found, OpenStoreError, StorePlace, Stores, prepare};
 
@@ -155,8 +156,10 @@ async fn create_namespace(
     outside: &Outside,
 ) -> Result<Created, CreateNamespaceError> {
     let origin = &namespace.origin;
-    make_folder(&config.register_folder)?;
-    let register = FileRegister::open(&config.register_folder)?;
+    if let Location::Folder(folder) = &config.register {
+        make_folder(folder)?;
+    }
+    let register = head_register::open(&config.register, config.object_store_credentials.as_deref()).await?;
     let found = stores.look(namespace).await?;
     let place = stores.place(namespace);
     if matches!(found, Found::Nothing)
@@ -184,12 +187,7 @@ async fn create_namespace(
         // 1. The file, whole and empty, where each log has one. A crash after it: `Found::Empty` above.
         None => stores.make(namespace).await?,
     };
-    let ports = Ports {
-        store,
-        register: Arc::new(register),
-        witnesses: outside.witnesses.clone(),
-        clock: outside.clock.clone(),
-    };
+    let ports = Ports { store, register, witnesses: outside.witnesses.clone(), clock: outside.clock.clone() };
     // 2. The log in the database, then in the register. A crash between: `serve` registers it.
     let head = sequencer::create(&settings, first, &ports).await.map_err(Box::new)?;
     tracing::info!(%origin, size = %head.size, "the log was made");

@@ -5,27 +5,26 @@
 //!
 //! Invariant: a file is replaced as a whole, by compare-and-swap under a lock, and is on the disk before the call returns.
 //!
-//! One file for each log, `<hex SHA-256 of the origin>.json`: `{"origin","size","root","checkpoint"}` on one line, root in
-//! base64, checkpoint the text of the signed note.
+//! One file for each log, `<hex SHA-256 of the origin>.json`; what is in it is [`document`]'s. [`object`] keeps the same
+//! documents in a bucket.
+
+mod document;
+pub mod object;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use countermark_bundle::identity::Digest;
-use countermark_tlog::checkpoint::{Origin, SignedCheckpoint};
-use countermark_tlog::hash::{Hash, RootHash};
-use countermark_tlog::size::TreeSize;
-use serde::{Deserialize, Serialize};
+use countermark_tlog::checkpoint::Origin;
 use thiserror::Error;
 
+use crate::objects::location::Location;
 use crate::ports::{HeadRegister, PortFault, PortFuture, PortName, RegisterError, StoredHead};
 
-/// The most bytes of a register file: 64 KiB.
-const FILE_BYTES_MAX: u64 = 65_536;
+use object::{ObjectRegister, OpenObjectRegisterError};
 
-/// Why the register's folder was not opened.
+/// Why the register was not opened.
 #[derive(Debug, Error)]
 pub enum OpenRegisterError {
     /// There is no folder. A lost register is never replaced by an empty one.
@@ -42,6 +41,20 @@ pub enum OpenRegisterError {
         /// What failed.
         source: io::Error,
     },
+    /// The bucket cannot hold it.
+    #[error("the head register: {0}")]
+    Object(#[from] OpenObjectRegisterError),
+}
+
+/// Opens the head register where it is. With no file of credentials a bucket's are taken from the environment.
+pub(crate) async fn open(
+    place: &Location,
+    credentials: Option<&Path>,
+) -> Result<Arc<dyn HeadRegister>, OpenRegisterError> {
+    Ok(match place {
+        Location::Folder(folder) => Arc::new(FileRegister::open(folder)?),
+        Location::Bucket(bucket) => Arc::new(ObjectRegister::open(bucket, credentials).await?),
+    })
 }
 
 /// Why a register file is not one.
@@ -88,13 +101,8 @@ impl FileRegister {
     }
 
     fn slot(&self, origin: &Origin) -> Slot {
-        let name = Digest::of(origin.as_str().as_bytes()).to_hex();
-        Slot {
-            origin: origin.clone(),
-            file: self.folder.join(format!("{name}.json")),
-            lock: self.folder.join(format!("{name}.lock")),
-            folder: self.folder.clone(),
-        }
+        let file = self.folder.join(document::name(origin));
+        Slot { origin: origin.clone(), lock: file.with_extension("lock"), file, folder: self.folder.clone() }
     }
 }
 
@@ -145,41 +153,16 @@ enum Swap {
     Refused { found: Option<StoredHead> },
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    origin: String,
-    size: u64,
-    root: String,
-    checkpoint: String,
-}
-
 impl Slot {
     fn read(&self) -> Result<Option<StoredHead>, RegisterFileError> {
         let bytes = match fs::metadata(&self.file) {
-            Ok(found) if found.len() > FILE_BYTES_MAX => return Err(self.damaged()),
+            Ok(found) if found.len() > document::BYTES_MAX => return Err(self.damaged()),
             Ok(_) => fs::read(&self.file).map_err(io_at(&self.file))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             // "Could not look" is not "not there".
             Err(error) => return Err(io_at(&self.file)(error)),
         };
-        self.parse(&bytes).map(Some).ok_or_else(|| self.damaged())
-    }
-
-    fn parse(&self, bytes: &[u8]) -> Option<StoredHead> {
-        let document: Document = serde_json::from_slice(bytes).ok()?;
-        let head = StoredHead {
-            size: TreeSize::new(document.size)?,
-            root: RootHash(Hash::from_base64(&document.root).ok()?),
-            checkpoint: document.checkpoint.into_bytes(),
-        };
-        let signed = SignedCheckpoint::parse(&head.checkpoint).ok()?;
-        let said = signed.checkpoint();
-        let consistent = said.origin == self.origin
-            && document.origin == self.origin.as_str()
-            && said.size == head.size
-            && said.root == head.root;
-        consistent.then_some(head)
+        document::parse(&self.origin, &bytes).map(Some).ok_or_else(|| self.damaged())
     }
 
     fn compare_and_swap(&self, expected: Option<&StoredHead>, head: &StoredHead) -> Result<Swap, RegisterFileError> {
@@ -193,7 +176,7 @@ impl Slot {
         // 2. The new content under a name nobody reads. A crash here leaves a `.head.*` file that may be deleted.
         let mut draft =
             tempfile::Builder::new().prefix(".head.").tempfile_in(&self.folder).map_err(io_at(&self.folder))?;
-        draft.write_all(&self.write(head)).map_err(io_at(draft.path()))?;
+        draft.write_all(&document::write(&self.origin, head)).map_err(io_at(draft.path()))?;
         draft.as_file().sync_all().map_err(io_at(draft.path()))?;
         // 3. The name. A crash before it leaves the old head, after it the new one, each whole.
         draft.persist(&self.file).map_err(|refused| io_at(&self.file)(refused.error))?;
@@ -201,18 +184,6 @@ impl Slot {
         //    signature has not left the process.
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io_at(&self.folder))?;
         Ok(Swap::Done)
-    }
-
-    fn write(&self, head: &StoredHead) -> Vec<u8> {
-        let document = Document {
-            origin: self.origin.as_str().to_owned(),
-            size: head.size.get(),
-            root: head.root.0.to_base64(),
-            checkpoint: String::from_utf8_lossy(&head.checkpoint).into_owned(),
-        };
-        let mut bytes = serde_json::to_vec(&document).expect("a document of strings and a number always serialises");
-        bytes.push(b'\n');
-        bytes
     }
 
     fn damaged(&self) -> RegisterFileError {
@@ -224,5 +195,7 @@ fn io_at(path: &Path) -> impl Fn(io::Error) -> RegisterFileError {
     |source| RegisterFileError::Io { path: path.to_owned(), source }
 }
 
+#[cfg(test)]
+mod contract;
 #[cfg(test)]
 mod tests;

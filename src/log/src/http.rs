@@ -30,10 +30,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderName, Method, header};
 use axum::routing::{get, post};
+use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::auth::TokenGate;
 use crate::bundles::BundleShelf;
+use crate::export::continuous::ExportStatus;
 use crate::ports::LogKind;
 use crate::published::Published;
 use crate::sequencer::NamespaceHandle;
@@ -63,6 +65,8 @@ pub(crate) struct Service {
 pub(crate) struct Served {
     pub(crate) handle: NamespaceHandle,
     pub(crate) bundles: BundleShelf,
+    /// How its export is doing, if it is exported.
+    pub(crate) export: Option<watch::Receiver<ExportStatus>>,
 }
 
 impl Service {
@@ -75,9 +79,16 @@ impl Service {
         let served = |handle: NamespaceHandle| {
             let name = handle.namespace().to_string();
             let bundles = BundleShelf::default();
-            (name, Served { handle, bundles })
+            (name, Served { handle, bundles, export: None })
         };
         Self { namespaces: handles.into_iter().map(served).collect(), tokens, submission_deadline }
+    }
+
+    /// Shows how the export of a namespace is doing.
+    pub(crate) fn show_export(&mut self, namespace: &str, status: watch::Receiver<ExportStatus>) {
+        if let Some(served) = self.namespaces.get_mut(namespace) {
+            served.export = Some(status);
+        }
     }
 
     /// Every namespace, by name.

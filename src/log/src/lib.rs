@@ -18,9 +18,11 @@
 // The domain and what it stands on.
 pub mod admit;
 pub mod clock;
+pub mod export;
 pub mod foundation;
 pub mod head_register;
 mod metrics;
+pub mod objects;
 pub mod ports;
 pub mod proofs;
 pub mod published;
@@ -41,6 +43,7 @@ pub mod freeze;
 mod http;
 mod plexi;
 pub mod serve;
+pub mod serve_static;
 pub mod stores;
 
 #[cfg(test)]

@@ -84,6 +84,11 @@ impl TileReader {
         }
     }
 
+    /// What it reads from.
+    pub(crate) fn store(&self) -> Arc<dyn StoreReader> {
+        Arc::clone(&self.store)
+    }
+
     pub(crate) async fn tile(&self, tile: TileCoord) -> Result<Option<Arc<[u8]>>, ReadError> {
         let committed = self.committed();
         if !has_tile(&committed.tree, tile) {

@@ -32,6 +32,7 @@ pub use handle::NamespaceHandle;
 pub use owner::Ended;
 pub use queue::{QUEUE_BYTES_MAX, queue_max};
 pub use start::{CreateError, SettingsError, StartError, create, start};
+pub(crate) use start::{Follower, read_only};
 pub use submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
 
 /// The bytes after which no further entry joins a commit: 16 MiB.

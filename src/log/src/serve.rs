@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use countermark_bundle::authority::AuthorityKeysError;
 use countermark_service::listener::{BindError, bind};
 use metrics_exporter_prometheus::BuildError;
 use thiserror::Error;
@@ -21,8 +22,12 @@ use crate::auth::{TokenGate, TokenKeysError};
 use crate::clock::SystemClock;
 use crate::config::{Config, NamespaceConfig, OpenNamespaceError};
 use crate::create::Outside;
-use crate::head_register::{FileRegister, OpenRegisterError};
+use crate::export::continuous::Continuous;
+use crate::export::{ExportedLog, Exporter};
+use crate::head_register::{self, OpenRegisterError};
 use crate::http::{self, Service, exposition};
+use crate::objects::access::{Access, AccessError};
+use crate::objects::bucket::CALL_TIMEOUT;
 use crate::ports::HeadRegister;
 use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
 use crate::stores::{OpenStoreError, Stores};
@@ -63,6 +68,12 @@ pub enum ServeError {
     /// The database of all namespaces was not opened.
     #[error(transparent)]
     Database(#[from] OpenStoreError),
+    /// There is no access to the export.
+    #[error("export: {0}")]
+    Export(#[from] AccessError),
+    /// The keys of a trust file cannot be believed in.
+    #[error("the trust file: {0}")]
+    Keys(#[from] AuthorityKeysError),
     /// There is no way to the witnesses.
     #[error(transparent)]
     WitnessClient(#[from] ClientError),
@@ -110,8 +121,18 @@ pub(crate) async fn serve_with(
     };
     let namespaces = start_all(&config, outside).await?;
     warn_of_one_key_id(&config);
+    let exports = match export_all(&config, &namespaces) {
+        Ok(exports) => exports,
+        Err(refused) => {
+            stop_all(namespaces).await;
+            return Err(refused);
+        }
+    };
     let handles = namespaces.iter().map(|(handle, _)| handle.clone());
-    let service = Arc::new(Service::new(handles, tokens, config.submission_deadline));
+    let mut service = Service::new(handles, tokens, config.submission_deadline);
+    for (namespace, export) in &exports {
+        service.show_export(namespace, export.status.clone());
+    }
     let measuring = match metrics {
         Some(listener) => {
             let handles = namespaces.iter().map(|(handle, _)| handle.clone()).collect();
@@ -119,11 +140,14 @@ pub(crate) async fn serve_with(
         }
         None => None,
     };
-    let end = Listening::begin(listener, http::router(service));
+    let end = Listening::begin(listener, http::router(Arc::new(service)));
     tracing::info!(%address, namespaces = namespaces.len(), "serving");
     on_ready(address);
     shutdown.await;
     end.finish(config.submission_deadline.saturating_add(SHUTDOWN_MARGIN)).await;
+    for (_, export) in exports {
+        export.stop().await;
+    }
     stop_all(namespaces).await;
     // The last that can be seen of a service is how it ends.
     if let Some(measuring) = measuring {
@@ -133,7 +157,8 @@ pub(crate) async fn serve_with(
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+/// Binds the address; gives it with the port that was taken.
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
     let listener = bind(address).await?;
     let bound = listener.local_addr().map_err(|source| BindError::Refused { address, source })?;
     Ok((listener, bound))
@@ -143,8 +168,9 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
 type Started = (NamespaceHandle, JoinHandle<Ended>);
 
 async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, ServeError> {
-    let register: Arc<dyn HeadRegister> = Arc::new(FileRegister::open(&config.register_folder)?);
     let stores = Stores::open(&config.database).await?;
+    let credentials = config.object_store_credentials.as_deref();
+    let register = head_register::open(&config.register, credentials).await?;
     let mut started = Vec::with_capacity(config.namespaces.len());
     for namespace in &config.namespaces {
         match start(&stores, namespace, &register, outside).await {
@@ -159,6 +185,21 @@ async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, S
         }
     }
     Ok(started)
+}
+
+/// Begins to export every namespace, if the configuration says where to.
+fn export_all(config: &Config, namespaces: &[Started]) -> Result<Vec<(String, Continuous)>, ServeError> {
+    let Some(place) = &config.export else { return Ok(Vec::new()) };
+    let credentials = config.object_store_credentials.as_deref();
+    let objects = place.open(|| Access::read(credentials), CALL_TIMEOUT)?;
+    let mut exports = Vec::with_capacity(namespaces.len());
+    for (handle, _) in namespaces {
+        let log = ExportedLog::of(handle.identity())?;
+        let exporter = Exporter::new(log, handle.store(), Arc::clone(&objects));
+        let export = Continuous::begin(exporter, handle.watch_published());
+        exports.push((handle.namespace().to_string(), export));
+    }
+    Ok(exports)
 }
 
 async fn start(
@@ -214,13 +255,13 @@ fn warn_of_one_key_id(config: &Config) {
 }
 
 /// The task that answers requests.
-struct Listening {
+pub(crate) struct Listening {
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
 }
 
 impl Listening {
-    fn begin(listener: TcpListener, router: Router) -> Self {
+    pub(crate) fn begin(listener: TcpListener, router: Router) -> Self {
         let (stop, stopped) = oneshot::channel();
         let server = axum::serve(listener, router).with_graceful_shutdown(async {
             // An error means that nobody is left who could stop it otherwise.
@@ -230,7 +271,7 @@ impl Listening {
     }
 
     /// Takes no new connection, and waits at most so long for requests under way.
-    async fn finish(mut self, at_most: Duration) {
+    pub(crate) async fn finish(mut self, at_most: Duration) {
         // An error means that the task has ended already.
         let _ = self.stop.send(());
         if timeout(at_most, &mut self.task).await.is_err() {

@@ -56,7 +56,7 @@ fn a_file_that_is_not_a_configuration_is_refused() {
     let path = house.path("log.toml");
     assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::File(ReadError::Io { .. })));
     fs::write(&path, &house.text).unwrap();
-    assert_eq!(Config::load(&path).unwrap().register_folder, house.path("register"));
+    assert_eq!(Config::load(&path).unwrap().register, Location::Folder(house.path("register")));
     fs::write(&path, " ".repeat(1 << 20) + "x").unwrap();
     assert!(matches!(Config::load(&path).unwrap_err(), ConfigError::File(ReadError::TooLarge { .. })));
     for (from, to) in [
@@ -279,4 +279,51 @@ fn logs_are_kept_in_files_or_in_postgresql_and_not_in_both() {
     assert!(matches!(bad, DatabaseConfigError::Url(_)), "{bad}");
     assert_names(&bad, &["postgres.url", "user"]);
     assert!(matches!(with("[postgres]\nhost = \"db\"").unwrap_err(), ConfigError::Toml(_)));
+}
+
+#[test]
+fn the_head_register_is_in_one_folder_or_one_bucket() {
+    let house = House::new(&["backup"]);
+    let folder = "register_folder = \"register\"\n";
+    let with = |lines: &str| house.parse(&house.text.replace(folder, lines));
+    let bucket = with("register_url = \"s3://bucket/register\"\nobject_store_credentials = \"s3.toml\"\n").unwrap();
+    assert_eq!(bucket.register.to_string(), "s3://bucket/register");
+    assert_eq!(bucket.object_store_credentials, Some(house.path("s3.toml")));
+    for lines in ["", &format!("{folder}register_url = \"s3://bucket/register\"\n")] {
+        let refused = with(lines).unwrap_err();
+        assert!(matches!(refused, ConfigError::Register), "{refused}");
+    }
+    for place in ["register", "file:///mnt/register"] {
+        let refused = with(&format!("register_url = {place:?}\n")).unwrap_err();
+        assert!(matches!(refused, ConfigError::RegisterUrl { .. }), "{refused}");
+    }
+    let refused = with("register_url = \"gs://bucket/register\"\n").unwrap_err();
+    assert!(matches!(refused, ConfigError::Location { field: "register_url", .. }), "{refused}");
+}
+
+#[test]
+fn an_export_lies_beside_everything_else() {
+    let house = House::new(&["backup"]);
+    let folder = "register_folder = \"register\"\n";
+    let with = |register: &str, export: &str| {
+        house.parse(&house.text.replace(folder, &format!("{register}export = {export:?}\n")))
+    };
+    let bucket = "register_url = \"s3://bucket/register\"\n";
+    for (register, export) in [(folder, "export"), (folder, "s3://bucket/a"), (bucket, "s3://bucket/export")] {
+        assert!(with(register, export).unwrap().export.is_some(), "{export}");
+    }
+    assert_eq!(house.config().export, None);
+    for (register, export) in [
+        (folder, "databases"),
+        (folder, "databases/export"),
+        (folder, "."),
+        (folder, "register"),
+        (bucket, "s3://bucket/register/export"),
+        (bucket, "s3://bucket"),
+    ] {
+        let refused = with(register, export).unwrap_err();
+        assert!(matches!(refused, ConfigError::ExportInPlace { .. }), "{export}: {refused}");
+    }
+    let refused = with(folder, "http://bucket").unwrap_err();
+    assert!(matches!(refused, ConfigError::Location { field: "export", .. }), "{refused}");
 }

@@ -21,5 +21,8 @@ async fn a_log_that_is_not_there_is_not_frozen() {
     let refused = freeze(&house.config(), "other").await.unwrap_err();
     assert!(matches!(refused, FreezeNamespaceError::UnknownNamespace { .. }), "{refused}");
     let refused = freeze(&house.config(), "backup").await.unwrap_err();
-    assert!(matches!(refused, FreezeNamespaceError::Database(OpenStoreError::File(OpenError::Missing { .. }))), "{refused}");
+    assert!(
+        matches!(refused, FreezeNamespaceError::Database(OpenStoreError::File(OpenError::Missing { .. }))),
+        "{refused}"
+    );
 }

@@ -200,8 +200,8 @@ pub(super) async fn status(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     Parameters::none(query.as_deref())?;
-    let handle = &service.namespace(&ns)?.handle;
-    let document = StatusDocument::of(handle, handle.published().as_deref());
+    let served = service.namespace(&ns)?;
+    let document = StatusDocument::of(served, served.handle.published().as_deref());
     Ok(answer::json(StatusCode::OK, &document, Freshness::Revalidate))
 }
 

@@ -3,6 +3,7 @@
 mod adding;
 mod audits;
 mod bench;
+mod exported;
 mod reading;
 mod submitting;
 mod tiling;

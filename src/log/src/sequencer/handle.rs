@@ -16,7 +16,7 @@ use super::queue::{Queue, Refused};
 use super::submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
 use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessHealth};
 use crate::foundation::Foundation;
-use crate::ports::Clock;
+use crate::ports::{Clock, StoreReader};
 use crate::proofs::{ReadError, TileReader};
 use crate::published::{Published, Views};
 
@@ -159,6 +159,21 @@ impl NamespaceHandle {
     #[must_use]
     pub fn foundation(&self) -> &Foundation {
         &self.shared.identity.foundation
+    }
+
+    /// Which log it is, and what it was created with.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// What the log is read from.
+    pub(crate) fn store(&self) -> Arc<dyn StoreReader> {
+        self.shared.reader.store()
+    }
+
+    /// The newest head that met the witness quorum, and when there is another one.
+    pub(crate) fn watch_published(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.shared.views.published.clone()
     }
 
     /// The time of day of this namespace's clock.

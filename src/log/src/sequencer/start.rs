@@ -265,7 +265,6 @@ fn spawn(
     (handle, supervisor)
 }
 
-#[expect(dead_code, reason = "serving from an export alone comes next")]
 /// The ends by which whoever follows a log that is only read shows what it has read.
 pub(crate) struct Follower {
     /// The views.
@@ -276,7 +275,6 @@ pub(crate) struct Follower {
     pub(crate) ended: watch::Sender<bool>,
 }
 
-#[expect(dead_code, reason = "serving from an export alone comes next")]
 /// A namespace that is only read: nobody writes to it here, and no witness is asked.
 pub(crate) fn read_only(
     identity: Identity,

@@ -4,10 +4,13 @@ use countermark_bundle::certificate::Certificate;
 use countermark_bundle::identity::{Digest, Epoch, Timestamp};
 use countermark_bundle::namespace_state::{NamespaceState, StatementRecord};
 use countermark_tlog::hash::{Hash, LeafHash};
+use countermark_tlog::size::TreeSize;
 use serde::{Serialize, Serializer};
 
+use super::super::Served;
+use crate::export::continuous::ExportStatus;
 use crate::published::Published;
-use crate::sequencer::{NamespaceHandle, OwnerState};
+use crate::sequencer::OwnerState;
 
 /// An RFC 6962 audit path.
 #[derive(Serialize)]
@@ -80,6 +83,19 @@ pub(super) struct StatusDocument<'a> {
     newest_active: Option<StatementDocument>,
     policy: Option<PolicyDocument>,
     witnesses: Vec<WitnessDocument>,
+    export: Option<ExportStatusDocument>,
+}
+
+#[derive(Serialize)]
+struct ExportStatusDocument {
+    state: &'static str,
+    exported_size: Option<u64>,
+}
+
+impl ExportStatusDocument {
+    fn of(status: ExportStatus) -> Self {
+        Self { state: status.state.as_str(), exported_size: status.exported.map(TreeSize::get) }
+    }
 }
 
 #[derive(Serialize)]
@@ -109,7 +125,8 @@ struct WitnessDocument {
 
 impl<'a> StatusDocument<'a> {
     /// A namespace and what it has published, if anything.
-    pub(super) fn of(handle: &'a NamespaceHandle, published: Option<&Published>) -> Self {
+    pub(super) fn of(served: &'a Served, published: Option<&Published>) -> Self {
+        let handle = &served.handle;
         let health = handle.health();
         let state = published.and_then(|published| published.state.fleet_keys());
         let statement =
@@ -146,6 +163,7 @@ impl<'a> StatusDocument<'a> {
                     last_failure: witness.last_error.map(|(at, _)| at),
                 })
                 .collect(),
+            export: served.export.as_ref().map(|status| ExportStatusDocument::of(*status.borrow())),
         }
     }
 }

@@ -139,10 +139,7 @@ impl Bench {
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        send(&self.router, request).await
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -217,6 +214,14 @@ impl Bench {
         });
         body.to_string().into_bytes()
     }
+}
+
+/// A request and its answer, without a socket.
+pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }
 
 /// A token that allows everything in the namespace of every test, for an hour from now.
