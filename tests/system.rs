@@ -9,6 +9,8 @@ mod backup;
 mod command_line;
 #[path = "system/first_start.rs"]
 mod first_start;
+#[path = "system/fsck.rs"]
+mod fsck;
 #[path = "system/killed.rs"]
 mod killed;
 #[path = "system/support.rs"]

@@ -92,7 +92,7 @@ async fn the_number_of_jobs_changes_nothing_that_is_said() {
         report["elapsed_ms"] = 0.into();
         reports.push(report);
     }
-    assert_eq!(reports[0]["findings"].as_array().unwrap().len(), 4);
+    assert_eq!(reports[0]["findings"].as_array().unwrap().len(), 4, "{:#}", reports[0]["findings"]);
     assert!(reports.iter().all(|report| *report == reports[0]), "{reports:?}");
 }
 

@@ -8,6 +8,7 @@ use countermark_tlog::edge::RightEdge;
 use countermark_tlog::entry_bundle;
 use countermark_tlog::hash::{Hash, LeafHash, RootHash, leaf_hash, node_hash};
 use countermark_tlog::note::{NoteSignature, SignatureType, SignedNote, VerifierKey};
+use countermark_tlog::tile::TileCoord;
 
 use super::{TestSigner, ed25519_signer, size, vkey};
 
@@ -40,13 +41,14 @@ impl TileLog {
         };
         let all: Vec<Vec<u8>> = (0..entries).map(tile_log_entry).collect();
         for (index, bundle) in all.chunks(256).enumerate() {
-            log.write("entries", index, bundle.len(), &entry_bundle::encode(bundle.iter().map(Vec::as_slice)).unwrap());
+            let bytes = entry_bundle::encode(bundle.iter().map(Vec::as_slice)).unwrap();
+            log.write(&coord(0, index, bundle.len()).entries_path(), &bytes);
         }
         let mut row: Vec<Hash> = log.leaves.iter().map(|leaf| leaf.0).collect();
         for level in 0.. {
             for (index, tile) in row.chunks(256).enumerate() {
                 let bytes: Vec<u8> = tile.iter().flat_map(|hash| hash.0).collect();
-                log.write(&level.to_string(), index, tile.len(), &bytes);
+                log.write(&coord(level, index, tile.len()).path(), &bytes);
             }
             row = row.chunks_exact(256).map(naive).collect();
             if row.is_empty() {
@@ -57,9 +59,8 @@ impl TileLog {
         log
     }
 
-    fn write(&self, kind: &str, index: usize, width: usize, bytes: &[u8]) {
-        let partial = if width == 256 { String::new() } else { format!(".p/{width}") };
-        let path = self.path(&format!("tile/{kind}/{index:03}{partial}"));
+    fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.path(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
@@ -100,6 +101,10 @@ impl TileLog {
         let line = NoteSignature::new(&self.vkey(), &self.signer.sign(text.as_bytes()));
         std::fs::write(self.path("checkpoint"), SignedNote::new(&text, vec![line]).unwrap().to_bytes()).unwrap();
     }
+}
+
+fn coord(level: u8, index: usize, width: usize) -> TileCoord {
+    TileCoord::new(level, u64::try_from(index).unwrap(), u16::try_from(width).unwrap()).unwrap()
 }
 
 fn root_of(leaves: &[LeafHash]) -> RootHash {

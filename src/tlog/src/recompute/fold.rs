@@ -32,7 +32,9 @@ pub struct Fold {
 #[derive(Clone, Debug, Default)]
 struct Level {
     index: u64,
-    made: Vec<Option<Hash>>,
+    /// As far as is known what the entries make.
+    below: Vec<Option<Hash>>,
+    /// What the stored tiles of the level below make.
     stored: Vec<Option<Hash>>,
 }
 
@@ -67,7 +69,7 @@ impl Fold {
         }
         self.next = self.next.saturating_add(1);
         if range.range.is_full() {
-            self.complete(range.made, range.stored, stored, found)?;
+            self.complete(range.below, range.stored, stored, found)?;
         }
         self.grow(range)
     }
@@ -85,7 +87,7 @@ impl Fold {
             return Err(RecomputeError::OutOfOrder { expected: next, found: count });
         }
         for (growing, level) in core::mem::take(&mut self.levels).into_iter().zip(RANGE_LEVEL..) {
-            if !growing.made.is_empty() {
+            if !growing.below.is_empty() {
                 growing.compare(level, stored, found)?;
             }
         }
@@ -112,8 +114,8 @@ impl Fold {
     /// Puts the hashes over a full range into the tile of level 2, and those over a full tile into the one above.
     fn complete(
         &mut self,
-        mut made: Option<Hash>,
         mut below: Option<Hash>,
+        mut tile: Option<Hash>,
         stored: &mut impl FnMut(TileCoord) -> Option<Vec<u8>>,
         found: &mut impl FnMut(Disagreement),
     ) -> Result<(), RecomputeError> {
@@ -123,16 +125,16 @@ impl Fold {
                 self.levels.push(Level::default());
             }
             let Some(growing) = self.levels.get_mut(place) else { break };
-            growing.made.push(made);
-            growing.stored.push(below);
-            if growing.made.len() < usize::from(TILE_WIDTH) {
+            growing.below.push(below);
+            growing.stored.push(tile);
+            if growing.below.len() < usize::from(TILE_WIDTH) {
                 break;
             }
             let next = Level { index: growing.index.saturating_add(1), ..Level::default() };
             let full = core::mem::replace(growing, next);
             let row = full.compare(level, stored, found)?;
-            made = root_of(&full.made)?;
-            below = row.as_deref().map(tile_root).transpose()?;
+            below = root_of(&full.below)?;
+            tile = row.as_deref().map(tile_root).transpose()?;
         }
         Ok(())
     }
@@ -199,13 +201,13 @@ impl Level {
         stored: &mut impl FnMut(TileCoord) -> Option<Vec<u8>>,
         found: &mut impl FnMut(Disagreement),
     ) -> Result<Option<Vec<u8>>, RecomputeError> {
-        let width = u16::try_from(self.made.len()).unwrap_or(u16::MAX);
+        let width = u16::try_from(self.below.len()).unwrap_or(u16::MAX);
         let tile = TileCoord::new(level, self.index, width)?;
         let Some(row) = stored(tile) else { return Ok(None) };
         check_length(tile, &row)?;
-        let below = self.made.iter().copied().zip(self.stored.iter().copied());
+        let below = self.below.iter().copied().zip(self.stored.iter().copied());
         let pairs = hashes(&row).iter().copied().map(Hash).zip(below).zip(0_u16..);
-        let strangers = pairs.filter(|((parent, (made, stored)), _)| is_stranger(*parent, *made, *stored));
+        let strangers = pairs.filter(|((parent, (below, stored)), _)| is_stranger(*parent, *below, *stored));
         if let Some(at) = Difference::of(strangers.map(|(_, position)| position)) {
             found(Disagreement::Tile { tile, at });
         }

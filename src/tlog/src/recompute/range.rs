@@ -55,6 +55,8 @@ pub struct RangeHashes {
     pub(super) range: LeafRange,
     /// The hash over a full range that its entries make.
     pub(super) made: Option<Hash>,
+    /// The same, with the stored tile of level 0 in the place of a bundle that is not there: for comparisons only.
+    pub(super) below: Option<Hash>,
     /// The hash over a full range that the stored tile of level 1 makes.
     pub(super) stored: Option<Hash>,
     /// The hashes over the full bundles, where the range is not full or a root within it is asked for.
@@ -158,9 +160,14 @@ impl RangeCheck {
 
     fn hashes(self, above: Option<&[u8]>) -> Result<RangeHashes, RecomputeError> {
         let bundles: Vec<Option<Hash>> = self.rows.iter().map(|row| row.made).collect();
-        let (mut made, mut stored) = (None, None);
+        let (mut made, mut below, mut stored) = (None, None, None);
         if self.range.is_full() {
             made = root_of(&bundles)?;
+            below = made;
+            if below.is_none() {
+                let patched: Vec<Option<Hash>> = self.rows.iter().map(|row| row.made.or(row.stored)).collect();
+                below = root_of(&patched)?;
+            }
             stored = match above {
                 // Hashed again only where it is not the same row.
                 Some(row) if !is_row_of(row, &bundles) => Some(tile_root(row)?),
@@ -171,7 +178,7 @@ impl RangeCheck {
         let end = self.range.first_leaf().saturating_add(self.range.leaves());
         let needed = !self.range.is_full() || self.cuts.iter().any(|cut| cut.size.get() < end);
         let bundles = if needed { bundles } else { Vec::new() };
-        Ok(RangeHashes { range: self.range, made, stored, bundles, tail: self.tail, cuts: self.cuts })
+        Ok(RangeHashes { range: self.range, made, below, stored, bundles, tail: self.tail, cuts: self.cuts })
     }
 
     /// Keeps the leaves of a bundle that a root is asked for within.

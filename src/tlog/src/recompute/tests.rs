@@ -181,6 +181,12 @@ fn a_missing_bundle_leaves_no_root_and_its_tile_still_stands_under_the_others() 
     stored.tiles.remove(&gone);
     assert_eq!(stored.recompute(&[]).0, [], "nothing is known of what is below");
 
+    // A damaged tile over it is still told apart from the one above that.
+    let mut stored = Stored::of(66_100);
+    stored.bundles.remove(&gone);
+    stored.damage_tile(1, 0, 7);
+    assert_eq!(stored.recompute(&[]).0, [Disagreement::Tile { tile: stored.tile(1, 0), at: at(7, 1) }]);
+
     let mut stored = Stored::of(600);
     let gone = stored.tile(0, 2);
     stored.bundles.remove(&gone);
@@ -284,6 +290,7 @@ fn tiles_above_level_2_are_compared_where_a_tree_has_them() {
             let hashes = RangeHashes {
                 range: LeafRange::new(index, tree).unwrap(),
                 made: Some(over_range),
+                below: Some(over_range),
                 stored: Some(over_range),
                 bundles: vec![],
                 tail: None,

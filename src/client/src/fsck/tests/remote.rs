@@ -100,7 +100,11 @@ async fn a_log_behind_a_url_is_verified_like_a_folder() {
     let site = Site::serve(&log).await;
     let report = run(site.request(&log)).await.unwrap();
     assert_eq!((report.exit_class(), report.recomputed_root), (None, Some(log.root)));
-    assert!(site.asked.lock().unwrap().iter().all(|path| site.asked(path) == 1), "nothing is asked for twice");
+    let mut asked = site.asked.lock().unwrap().clone();
+    let count = asked.len();
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked.len(), count, "nothing is asked for twice");
 
     log.change("tile/entries/255", |_| None);
     log.change("tile/0/003", |mut bytes| {
@@ -206,7 +210,7 @@ impl TileSource for Crowd {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_under_way_are_bounded_by_bytes_however_many_jobs_there_are() {
-    let log = TileLog::of(65_536 * 4);
+    let log = TileLog::of(65_536 * 2 + 256 * 9);
     let folder = FolderSource::open(log.folder.path()).unwrap();
     let crowd = Arc::new(Crowd { folder, now: AtomicUsize::new(0), most: AtomicUsize::new(0) });
     let source = FsckSource::Remote(Arc::clone(&crowd) as Arc<dyn TileSource>);
