@@ -110,8 +110,7 @@ fn a_head_known_before_must_be_a_beginning_of_the_log() {
     let log = home.path("log");
     let [_, full] = export(&log);
     let (known, key) = (home.path("known.checkpoint"), vkey().to_string());
-    let arguments =
-        ["log", "fsck", log.to_str().unwrap(), "--vkey", &key, "--known-head", known.to_str().unwrap()];
+    let arguments = ["log", "fsck", log.to_str().unwrap(), "--vkey", &key, "--known-head", known.to_str().unwrap()];
     let known_head = |change: &dyn Fn(&str) -> String| fs::write(&known, change(&text(&full))).unwrap();
     known_head(&ToString::to_string);
     ends_with(0, &arguments);

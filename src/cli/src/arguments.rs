@@ -28,7 +28,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  countermark up\n  countermark up --once --data /tmp/try")]
     Up(up::Arguments),
     /// The authority's log, and the recomputation of anybody's
-    #[command(after_help = "Examples:\n  countermark log serve --config log.toml\n  countermark log fsck ./export --trust trust.json")]
+    #[command(
+        after_help = "Examples:\n  countermark log serve --config log.toml\n  countermark log fsck ./export --trust trust.json"
+    )]
     Log {
         #[command(subcommand)]
         command: verbs::log::Command,

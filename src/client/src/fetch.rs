@@ -22,8 +22,8 @@ pub use folder::FolderSource;
 pub use http::LogReader;
 pub use patience::Patience;
 pub use prefix::PrefixSource;
-pub use tiles::{EntryBundle, PARALLEL_FETCHES_MAX};
 pub(crate) use tiles::{Buffer, entry_bundle_bytes_max, fetch_bundle, fetch_tile, fetch_tiles, resumed};
+pub use tiles::{EntryBundle, PARALLEL_FETCHES_MAX};
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -159,7 +159,11 @@ impl<'a> Job<'a> {
         }
         self.findings.unread(what, &error);
         // What is not there was said by somebody who answers.
-        if error.is_not_found() { self.shared.failing.heal() } else { self.shared.failing.fail(error)? }
+        if error.is_not_found() {
+            self.shared.failing.heal()
+        } else {
+            self.shared.failing.fail(error)?
+        }
         Ok(false)
     }
 }

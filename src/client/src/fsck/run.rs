@@ -195,7 +195,9 @@ impl<'a> Tree<'a> {
             path: "checkpoint".to_string(),
             first_entry,
             last_entry,
-            detail: format!("no entry bundle was there for so long that entries from {first_entry} on were not looked at"),
+            detail: format!(
+                "no entry bundle was there for so long that entries from {first_entry} on were not looked at"
+            ),
         });
         Ran { recomputed: None, findings, counts: self.counts.get() }
     }

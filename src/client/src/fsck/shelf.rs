@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::FsckSource;
 use crate::fetch::{
-    Buffer, FetchError, FolderSource, PARALLEL_FETCHES_MAX, Patience, SourceFuture, TileSource, entry_bundle_bytes_max, resumed,
+    Buffer, FetchError, FolderSource, PARALLEL_FETCHES_MAX, Patience, SourceFuture, TileSource, entry_bundle_bytes_max,
+    resumed,
 };
 
 /// The most bytes of answers under way: 256 MiB, or 15 entry bundles of the longest entries.

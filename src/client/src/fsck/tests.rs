@@ -61,7 +61,8 @@ async fn every_bundle_and_every_tile_is_counted_once() {
     let detail = |name| report.checks.iter().find(|check| check.name == name).unwrap().detail.clone();
     // 273 full and one partial at level 0, one of each at level 1, one partial at level 2.
     assert_eq!((detail(CheckName::EntryBundles), detail(CheckName::HashTiles)), ("274".to_string(), "277".to_string()));
-    let bytes: usize = (0..70_000_u64).map(|index| format!("{index:x}").len() * usize::try_from(index % 9).unwrap()).sum();
+    let bytes: usize =
+        (0..70_000_u64).map(|index| format!("{index:x}").len() * usize::try_from(index % 9).unwrap()).sum();
     assert_eq!(report.entry_bytes, u64::try_from(bytes).unwrap());
 }
 

@@ -10,7 +10,9 @@ use clap::{ArgGroup, Args};
 use countermark_bundle::ExitClass;
 use countermark_client::audit::{KnownHead, Outcome};
 use countermark_client::fetch::{Patience, Timeouts};
-use countermark_client::fsck::{FsckError, FsckProgress, FsckReport, FsckRequest, FsckSource, HeadTrust, JOBS_MAX, fsck};
+use countermark_client::fsck::{
+    FsckError, FsckProgress, FsckReport, FsckRequest, FsckSource, HeadTrust, JOBS_MAX, fsck,
+};
 use countermark_tlog::checkpoint::{Origin, SignedCheckpoint};
 use countermark_tlog::note::{SignatureType, VerifierKey};
 use countermark_tlog::policy::Policy;

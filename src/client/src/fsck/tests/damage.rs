@@ -130,7 +130,10 @@ async fn partial_tiles_that_gave_way_to_full_ones_are_cut_from_them() {
     // The full one is read whole, also where the tree has only its beginning.
     log.change("tile/entries/002", append);
     let report = run(request(&log)).await.unwrap();
-    assert_eq!((report.findings[0].rule, report.findings[0].path.as_str()), (Rule::BundleMalformed, "tile/entries/002"));
+    assert_eq!(
+        (report.findings[0].rule, report.findings[0].path.as_str()),
+        (Rule::BundleMalformed, "tile/entries/002")
+    );
 }
 
 #[tokio::test]
@@ -139,12 +142,10 @@ async fn a_finding_says_which_entries_it_is_about() {
     log.change("tile/entries/256", flip_last);
     log.change("tile/1/000", flip_last);
     let report = run(request(&log)).await.unwrap();
-    let entries: Vec<_> = report.findings.iter().map(|found| (found.rule, found.first_entry, found.last_entry)).collect();
-    let expected = [
-        (Rule::TileDiffers, 0, 65_535),
-        (Rule::BundleDiffers, 65_536, 65_791),
-        (Rule::RootDiffers, 0, 65_999),
-    ];
+    let entries: Vec<_> =
+        report.findings.iter().map(|found| (found.rule, found.first_entry, found.last_entry)).collect();
+    let expected =
+        [(Rule::TileDiffers, 0, 65_535), (Rule::BundleDiffers, 65_536, 65_791), (Rule::RootDiffers, 0, 65_999)];
     assert_eq!(entries, expected);
     assert!(report.findings[1].detail.contains("the first is entry 65791"), "{}", report.findings[1].detail);
 }

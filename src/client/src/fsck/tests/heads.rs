@@ -35,7 +35,9 @@ async fn a_checkpoint_that_nobody_trusted_signed_is_not_looked_behind() {
     assert_eq!(class_of(other_origin).await, ExitClass::UnknownAuthority);
     assert_eq!(run(keys(vec![other_key, log.vkey()])).await.unwrap().exit_class(), None, "one key is enough");
 
-    log.change("checkpoint", |bytes| Some(String::from_utf8(bytes).unwrap().replace("\n300\n", "\n299\n").into_bytes()));
+    log.change("checkpoint", |bytes| {
+        Some(String::from_utf8(bytes).unwrap().replace("\n300\n", "\n299\n").into_bytes())
+    });
     assert_eq!(class_of(request(&log)).await, ExitClass::Proof);
     log.change("checkpoint", |bytes| Some(bytes[1..].to_vec()));
     assert_eq!(class_of(request(&log)).await, ExitClass::UnknownAuthority);
@@ -61,7 +63,9 @@ async fn extension_lines_are_signed_and_mean_nothing() {
     let log = TileLog::of(300);
     log.publish_with_extensions(&log.head(300), &["an extension", "another"]);
     assert_eq!(run(request(&log)).await.unwrap().exit_class(), None);
-    log.change("checkpoint", |bytes| Some(String::from_utf8(bytes).unwrap().replace("another", "an other").into_bytes()));
+    log.change("checkpoint", |bytes| {
+        Some(String::from_utf8(bytes).unwrap().replace("another", "an other").into_bytes())
+    });
     assert_eq!(class_of(request(&log)).await, ExitClass::Proof);
 }
 

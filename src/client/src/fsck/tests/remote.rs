@@ -46,7 +46,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (tricks, asked) = (Arc::<Mutex<BTreeMap<String, Trick>>>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (folder, for_tricks, for_asked) = (log.folder.path().to_path_buf(), Arc::clone(&tricks), Arc::clone(&asked));
+        let (folder, for_tricks, for_asked) =
+            (log.folder.path().to_path_buf(), Arc::clone(&tricks), Arc::clone(&asked));
         let router = Router::new().fallback(move |uri: Uri| {
             let path = uri.path().trim_start_matches("/log/").to_string();
             for_asked.lock().unwrap().push(path.clone());
@@ -120,7 +121,8 @@ async fn a_log_behind_a_url_is_verified_like_a_folder() {
 async fn a_busy_log_is_asked_again_a_few_times() {
     let log = TileLog::of(600);
     let site = Site::serve(&log).await;
-    for (path, status) in [("checkpoint", 503), ("tile/entries/001", 503), ("tile/0/001", 429), ("tile/1/000.p/2", 500)] {
+    for (path, status) in [("checkpoint", 503), ("tile/entries/001", 503), ("tile/0/001", 429), ("tile/1/000.p/2", 500)]
+    {
         site.trick(path, Trick::Busy { status, times: 2 });
     }
     let report = run(site.request(&log)).await.unwrap();
