@@ -92,6 +92,11 @@ impl Findings {
         }
     }
 
+    /// Puts them in the order of entries. What was read is found before what was compared.
+    pub fn sort(&mut self) {
+        self.named.sort_by_key(|finding| finding.first_entry);
+    }
+
     /// Takes what was found after all of this.
     pub fn append(&mut self, later: Self) {
         let Self { named, omitted, gravest, bundles, tiles } = later;

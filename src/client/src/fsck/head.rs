@@ -40,8 +40,8 @@ impl HeadTrust {
                 Ok(Believed { signers: vec![found.key_name().clone()], quorum: Some(quorum) })
             }
             Self::LogKeys(keys) => {
-                let signer = signed.verify_log(keys).map_err(of_log_key)?;
-                Ok(Believed { signers: vec![signer.name().clone()], quorum: None })
+                let key = signed.verify_log(keys).map_err(of_log_key)?;
+                Ok(Believed { signers: vec![key.name().clone()], quorum: None })
             }
             Self::Nobody => Ok(Believed { signers: vec![], quorum: None }),
         }

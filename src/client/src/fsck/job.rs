@@ -103,6 +103,7 @@ impl<'a> Job<'a> {
         }
         let mut findings = std::mem::take(&mut self.findings);
         let hashes = check.finish(above, &mut |disagreement| findings.disagreement(disagreement))?;
+        findings.sort();
         Ok(Done { hashes, findings, counts: std::mem::take(&mut self.counts) })
     }
 
@@ -160,9 +161,9 @@ impl<'a> Job<'a> {
         self.findings.unread(what, &error);
         // What is not there was said by somebody who answers.
         if error.is_not_found() {
-            self.shared.failing.heal()
+            self.shared.failing.heal();
         } else {
-            self.shared.failing.fail(error)?
+            self.shared.failing.fail(error)?;
         }
         Ok(false)
     }

@@ -52,7 +52,7 @@ pub struct FsckReport {
     pub entry_bytes: u64,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
-    /// What is wrong, from the first entry to the last; the first hundred.
+    /// What is wrong, range by range; the first hundred.
     pub findings: Vec<Finding>,
     /// How many more findings there were than are listed.
     pub findings_omitted: u64,

@@ -17,7 +17,6 @@ pub(crate) const TILE_LOG_ORIGIN: &str = "tiles.example/log";
 pub(crate) struct TileLog {
     pub folder: tempfile::TempDir,
     pub root: RootHash,
-    pub entries: u64,
     leaves: Vec<LeafHash>,
     signer: TestSigner,
 }
@@ -32,13 +31,8 @@ impl TileLog {
     /// A whole log: every bundle, every tile, and a checkpoint that the log signed.
     pub fn of(entries: u64) -> Self {
         let leaves: Vec<LeafHash> = (0..entries).map(|index| leaf_hash(&tile_log_entry(index))).collect();
-        let log = Self {
-            folder: tempfile::tempdir().unwrap(),
-            root: root_of(&leaves),
-            entries,
-            leaves,
-            signer: ed25519_signer(77),
-        };
+        let log =
+            Self { folder: tempfile::tempdir().unwrap(), root: root_of(&leaves), leaves, signer: ed25519_signer(77) };
         let all: Vec<Vec<u8>> = (0..entries).map(tile_log_entry).collect();
         for (index, bundle) in all.chunks(256).enumerate() {
             let bytes = entry_bundle::encode(bundle.iter().map(Vec::as_slice)).unwrap();

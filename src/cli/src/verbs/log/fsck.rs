@@ -14,7 +14,7 @@ use countermark_client::fsck::{
     FsckError, FsckProgress, FsckReport, FsckRequest, FsckSource, HeadTrust, JOBS_MAX, fsck,
 };
 use countermark_tlog::checkpoint::{Origin, SignedCheckpoint};
-use countermark_tlog::note::{SignatureType, VerifierKey};
+use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
 use countermark_tlog::policy::Policy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -174,8 +174,8 @@ fn show(report: &FsckReport, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let root = report.recomputed_root.map_or_else(|| "none".to_string(), |root| root.0.to_base64());
-    let signers: Vec<&str> = report.signed_by.iter().map(|name| name.as_str()).collect();
-    let witnesses: Vec<&str> = report.witnesses.iter().map(|name| name.as_str()).collect();
+    let signers: Vec<&str> = report.signed_by.iter().map(KeyName::as_str).collect();
+    let witnesses: Vec<&str> = report.witnesses.iter().map(KeyName::as_str).collect();
     let nobody = |names: Vec<&str>| if names.is_empty() { "nobody".to_string() } else { names.join(", ") };
     present::facts(&[
         ("origin", report.origin.to_string()),

@@ -114,7 +114,7 @@ async fn a_log_behind_a_url_is_verified_like_a_folder() {
     });
     let report = run(site.request(&log)).await.unwrap();
     let found: Vec<_> = report.findings.iter().map(|finding| (finding.rule, finding.path.as_str())).collect();
-    assert_eq!(found, [(Rule::BundleMissing, "tile/entries/255"), (Rule::TileDiffers, "tile/0/003")]);
+    assert_eq!(found, [(Rule::TileDiffers, "tile/0/003"), (Rule::BundleMissing, "tile/entries/255")]);
 }
 
 #[tokio::test]
