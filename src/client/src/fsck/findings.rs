@@ -12,8 +12,7 @@ use crate::fetch::FetchError;
 pub const FINDINGS_MAX: usize = 100;
 
 /// What a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// There is no such entry bundle.
     BundleMissing,
@@ -39,6 +38,33 @@ pub enum Rule {
     KnownHeadDiffers,
     /// Nothing was there for so long that the rest was not looked at.
     EndedEarly,
+}
+
+impl Rule {
+    /// Its stable name, as reports have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BundleMissing => "bundle-missing",
+            Self::BundleUnreadable => "bundle-unreadable",
+            Self::BundleMalformed => "bundle-malformed",
+            Self::BundleDiffers => "bundle-differs",
+            Self::TileMissing => "tile-missing",
+            Self::TileUnreadable => "tile-unreadable",
+            Self::TileMalformed => "tile-malformed",
+            Self::TileDiffers => "tile-differs",
+            Self::BundleOrTileDiffers => "bundle-or-tile-differs",
+            Self::RootDiffers => "root-differs",
+            Self::KnownHeadDiffers => "known-head-differs",
+            Self::EndedEarly => "ended-early",
+        }
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// Something that is wrong.

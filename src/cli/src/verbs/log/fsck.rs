@@ -17,7 +17,6 @@ use countermark_tlog::checkpoint::{Origin, SignedCheckpoint};
 use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
 use countermark_tlog::policy::Policy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
 
 use crate::failure::{Class as _, Failure};
 use crate::{documents, present};
@@ -188,18 +187,22 @@ fn show(report: &FsckReport, json: bool) -> anyhow::Result<()> {
         ("took", took(report.entries_hashed, report.elapsed_ms)),
     ]);
     for check in &report.checks {
-        let line = format!("{:<16} {}", word(check.name)?, check.detail);
+        let name = serde_json::to_value(check.name).context("a name")?;
+        let line = format!("{:<16} {}", name.as_str().unwrap_or_default(), check.detail);
         match check.outcome {
             Outcome::Verified => present::done(&line),
             Outcome::NotAsked | Outcome::NothingToCheck => present::aside(&format!("- {line}")),
             Outcome::NotChecked | Outcome::Failed => present::failed(&line),
         }
     }
-    let mut rows = Vec::with_capacity(report.findings.len());
-    for finding in &report.findings {
-        let entries = format!("{} to {}", finding.first_entry, finding.last_entry);
-        rows.push(vec![word(finding.rule)?, finding.path.clone(), entries, finding.detail.clone()]);
-    }
+    let rows: Vec<Vec<String>> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            let entries = format!("{} to {}", finding.first_entry, finding.last_entry);
+            vec![finding.rule.as_str().to_string(), finding.path.clone(), entries, finding.detail.clone()]
+        })
+        .collect();
     if !rows.is_empty() {
         present::table(&["finding", "where", "entries", "what"], &rows);
     }
@@ -207,12 +210,6 @@ fn show(report: &FsckReport, json: bool) -> anyhow::Result<()> {
         present::note(&format!("{} more findings are not listed", report.findings_omitted));
     }
     Ok(())
-}
-
-/// The word that the report has for a name.
-fn word(name: impl serde::Serialize) -> anyhow::Result<String> {
-    let value = serde_json::to_value(name).context("a name")?;
-    Ok(value.as_str().map_or_else(|| Value::to_string(&value), ToString::to_string))
 }
 
 fn took(entries: u64, elapsed_ms: u64) -> String {
