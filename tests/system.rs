@@ -11,6 +11,8 @@ mod command_line;
 mod exported;
 #[path = "system/first_start.rs"]
 mod first_start;
+#[path = "system/fsck.rs"]
+mod fsck;
 #[path = "system/killed.rs"]
 mod killed;
 #[path = "system/postgres.rs"]

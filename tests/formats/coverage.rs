@@ -162,6 +162,18 @@ fn every_rule_that_an_audit_names_is_listed() {
     }
 }
 
+#[test]
+fn every_rule_that_fsck_names_is_listed() {
+    let listed = rows(&part("## Fsck report", "## Smaller files"));
+    let source = document("src/client/src/fsck/findings.rs");
+    let names = source.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""));
+    assert_eq!(names.clone().count(), 12);
+    for (_, name) in names {
+        let cell = format!("`{}`", name.split('"').next().unwrap());
+        assert!(listed.iter().any(|row| row[0].split(", ").any(|one| one == cell)), "FORMATS.md does not list {cell}");
+    }
+}
+
 /// Every class; a new one does not compile here without a line.
 fn classes() -> Vec<ExitClass> {
     let known = |class: ExitClass| match class {

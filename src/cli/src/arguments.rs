@@ -27,11 +27,13 @@ pub enum Command {
     /// Run the whole authority on this machine and do its main job once
     #[command(after_help = "Examples:\n  countermark up\n  countermark up --once --data /tmp/try")]
     Up(up::Arguments),
-    /// The authority's log
-    #[command(after_help = "Example:\n  countermark log serve --config log.toml")]
+    /// The authority's log, and the recomputation of anybody's
+    #[command(
+        after_help = "Examples:\n  countermark log serve --config log.toml\n  countermark log fsck ./export --trust trust.json"
+    )]
     Log {
         #[command(subcommand)]
-        command: countermark_log::command::Command,
+        command: verbs::log::Command,
     },
     /// A witness that cosigns tree heads
     #[command(after_help = "Example:\n  countermark witness serve --config witness.toml")]

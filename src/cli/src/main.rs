@@ -46,7 +46,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let json = cli.json;
     match cli.command {
         Command::Up(arguments) => up::run(arguments, json).await,
-        Command::Log { command } => verbs::services::log(command).await,
+        Command::Log { command } => verbs::log::run(command, json).await,
         Command::Witness { command } => verbs::services::witness(command).await,
         Command::Countersigner { command } => verbs::services::countersigner(command).await,
         Command::Vault { command } => verbs::services::vault(command).await,
@@ -67,10 +67,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 /// Services log what they do; the other verbs speak for themselves and log only what went wrong.
 fn start_tracing(command: &Command) {
     let level = match command {
-        Command::Log { .. } | Command::Witness { .. } | Command::Countersigner { .. } | Command::Vault { .. } => {
-            LevelFilter::INFO
-        }
-        Command::Up(_)
+        Command::Log { command: verbs::log::Command::Service(_) }
+        | Command::Witness { .. }
+        | Command::Countersigner { .. }
+        | Command::Vault { .. } => LevelFilter::INFO,
+        Command::Log { command: verbs::log::Command::Fsck(_) }
+        | Command::Up(_)
         | Command::Keys { .. }
         | Command::Trust { .. }
         | Command::Token { .. }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backup;
 pub mod fleet;
 pub mod keys;
+pub mod log;
 pub mod openssl;
 pub mod prove;
 pub mod services;

@@ -10,6 +10,8 @@ mod endpoint;
 mod error;
 mod folder;
 mod http;
+mod patience;
+mod prefix;
 mod tiles;
 
 pub use answers::{CertificateAnswer, ConsistencyAnswer, InclusionAnswer};
@@ -18,8 +20,10 @@ pub use endpoint::Timeouts;
 pub use error::{FetchError, MalformedAnswer, Place, Problem};
 pub use folder::FolderSource;
 pub use http::LogReader;
+pub use patience::Patience;
+pub use prefix::PrefixSource;
+pub(crate) use tiles::{Buffer, entry_bundle_bytes_max, fetch_bundle, fetch_tile, fetch_tiles, resumed};
 pub use tiles::{EntryBundle, PARALLEL_FETCHES_MAX};
-pub(crate) use tiles::{fetch_bundle, fetch_tile, fetch_tiles, resumed};
 
 use std::future::Future;
 use std::path::PathBuf;

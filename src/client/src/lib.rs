@@ -39,6 +39,7 @@ pub mod audit;
 pub mod backup;
 pub mod fetch;
 pub mod floor_store;
+pub mod fsck;
 pub mod head;
 pub mod proofs;
 pub mod receipt;

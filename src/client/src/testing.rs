@@ -2,8 +2,10 @@
 
 mod keys;
 mod server;
+mod tile_log;
 mod world;
 
 pub(crate) use keys::*;
 pub(crate) use server::*;
+pub(crate) use tile_log::*;
 pub(crate) use world::*;

@@ -31,9 +31,17 @@ pub enum EdgeError {
         /// Peaks found.
         found: usize,
     },
-    /// The tree has 2^63 - 1 leaves.
+    /// The tree has 2^63 - 1 leaves, or would have more.
     #[error("the tree has the largest size")]
     Full,
+    /// A subtree that does not begin where the tree ends.
+    #[error("no subtree of level {level} begins at {size} leaves")]
+    Unaligned {
+        /// The tree's size.
+        size: TreeSize,
+        /// The subtree's level.
+        level: u8,
+    },
 }
 
 impl RightEdge {
@@ -75,14 +83,31 @@ impl RightEdge {
     ///
     /// Errors: [`EdgeError::Full`], before anything changed.
     pub fn append(&mut self, leaf: LeafHash, sink: &mut impl FnMut(NodeCoord, Hash)) -> Result<LeafIndex, EdgeError> {
-        let index = self.size.get();
-        let size = self.size.checked_add(1).ok_or(EdgeError::Full)?;
-        let leaf_index = LeafIndex::new(index).ok_or(EdgeError::Full)?;
+        let index = LeafIndex::new(self.size.get()).ok_or(EdgeError::Full)?;
+        self.append_subtree(0, leaf.0, sink)?;
+        Ok(index)
+    }
 
-        let mut node = NodeCoord { level: 0, index };
-        let mut hash = leaf.0;
+    /// Appends a perfect subtree of 2^`level` leaves by its hash. Calls `sink` with every node that it completes, lowest
+    /// first, beginning with the subtree itself.
+    ///
+    /// Errors: [`EdgeError::Unaligned`] unless the size is a multiple of 2^`level`, and [`EdgeError::Full`]; both before
+    /// anything changed.
+    pub fn append_subtree(
+        &mut self,
+        level: u8,
+        hash: Hash,
+        sink: &mut impl FnMut(NodeCoord, Hash),
+    ) -> Result<(), EdgeError> {
+        let leaves = 1_u64.checked_shl(u32::from(level)).ok_or(EdgeError::Full)?;
+        let size = self.size.checked_add(leaves).ok_or(EdgeError::Full)?;
+        if !self.size.get().is_multiple_of(leaves) {
+            return Err(EdgeError::Unaligned { size: self.size, level });
+        }
+
+        let (mut node, mut hash) = (NodeCoord { level, index: self.size.get() >> level }, hash);
         sink(node, hash);
-        // Each trailing one of the index is a peak to the left that this leaf's subtree completes.
+        // Each trailing one of the index is a peak to the left that this subtree completes.
         while node.index & 1 == 1 {
             let Some(left) = self.peaks.pop() else { break };
             hash = node_hash(&left, &hash);
@@ -91,7 +116,7 @@ impl RightEdge {
         }
         self.peaks.push(hash);
         self.size = size;
-        Ok(leaf_index)
+        Ok(())
     }
 }
 

@@ -71,23 +71,56 @@ pub fn encode<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, En
 
 /// Reads a bundle of exactly `width` entries, with nothing after them.
 pub fn decode(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, EntryBundleError> {
+    let mut entries = Vec::with_capacity(usize::from(width.min(TILE_WIDTH)));
+    for entry in self::entries(bytes, width)? {
+        entries.push(entry?);
+    }
+    Ok(entries)
+}
+
+/// Reads a bundle of exactly `width` entries where it lies. Whether it is one is known at the end: the item of an
+/// entry that is not whole is an error, and so is one after the last entry if bytes follow it. An error is the last item.
+///
+/// Errors: [`EntryBundleError::Width`].
+pub fn entries(bytes: &[u8], width: u16) -> Result<Entries<'_>, EntryBundleError> {
     if !(1..=TILE_WIDTH).contains(&width) {
         return Err(EntryBundleError::Width { found: width });
     }
-    let mut rest = bytes;
-    let mut entries = Vec::with_capacity(usize::from(width));
-    for position in 0..width {
-        let truncated = EntryBundleError::Truncated { position, width };
-        let (length, after) = rest.split_first_chunk::<2>().ok_or(truncated)?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (entry, after) = after.split_at_checked(length).ok_or(truncated)?;
-        entries.push(entry);
-        rest = after;
+    Ok(Entries { rest: bytes, position: 0, width })
+}
+
+/// The entries of a bundle, made by [`entries`].
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    rest: &'a [u8],
+    position: u16,
+    width: u16,
+}
+
+impl<'a> Entries<'a> {
+    fn next_entry(&mut self) -> Option<&'a [u8]> {
+        let (length, after) = self.rest.split_first_chunk::<2>()?;
+        let (entry, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        self.rest = after;
+        Some(entry)
     }
-    if !rest.is_empty() {
-        return Err(EntryBundleError::Trailing { found: rest.len(), width });
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<&'a [u8], EntryBundleError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (position, width) = (self.position, self.width);
+        if position < width {
+            let entry = self.next_entry();
+            // After an error nothing is left to be read, nor to be complained about.
+            self.position = if entry.is_some() { position.saturating_add(1) } else { u16::MAX };
+            return Some(entry.ok_or(EntryBundleError::Truncated { position, width }));
+        }
+        let trailing = position == width && !self.rest.is_empty();
+        self.position = u16::MAX;
+        trailing.then_some(Err(EntryBundleError::Trailing { found: self.rest.len(), width }))
     }
-    Ok(entries)
 }
 
 #[cfg(test)]

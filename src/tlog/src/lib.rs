@@ -19,6 +19,7 @@ pub mod edge;
 pub mod entry_bundle;
 pub mod hash;
 pub mod proof;
+pub mod recompute;
 pub mod size;
 pub mod tile;
 pub mod tree;

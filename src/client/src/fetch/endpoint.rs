@@ -32,8 +32,21 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Names a service by its address, as `https://log.example`; a path in it is kept.
+    /// Names a service by its address, as `https://log.example`; a path in it is kept. Answers are taken as they come.
     pub fn new(address: &str, timeouts: Timeouts) -> Result<Self, LocationError> {
+        Self::build(address, timeouts, reqwest::ClientBuilder::no_gzip)
+    }
+
+    /// As [`Self::new`], and asks for compressed answers. Bounds are those of what comes out of them.
+    pub fn decompressing(address: &str, timeouts: Timeouts) -> Result<Self, LocationError> {
+        Self::build(address, timeouts, |client| client.gzip(true))
+    }
+
+    fn build(
+        address: &str,
+        timeouts: Timeouts,
+        encoding: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, LocationError> {
         let mut base = Url::parse(address).map_err(|_| LocationError::Address)?;
         let plain = base.query().is_none() && base.fragment().is_none();
         // A password in an address would stand in every error message.
@@ -55,7 +68,7 @@ impl Endpoint {
             // Without TLS no root certificates are needed, and a system without any is no reason to fail.
             client = client.tls_certs_only([]);
         }
-        let http = client.build().map_err(|source| LocationError::Client { source })?;
+        let http = encoding(client).build().map_err(|source| LocationError::Client { source })?;
         Ok(Self { http, base })
     }
 
@@ -93,12 +106,13 @@ impl Endpoint {
         if code.is_redirection() {
             return Err(FetchError::Redirected { place, status });
         }
+        let retry_after = retry_after(&response);
         let problem = problem(response, &place).await.map(Box::new);
         Err(match code {
             StatusCode::NOT_FOUND => FetchError::NotFound { place, problem },
             StatusCode::NOT_IMPLEMENTED => FetchError::Refused { place, status, problem },
             _ if code.is_server_error() || code == StatusCode::TOO_MANY_REQUESTS => {
-                FetchError::Unavailable { place, status, problem }
+                FetchError::Unavailable { place, status, retry_after, problem }
             }
             _ => FetchError::Refused { place, status, problem },
         })
@@ -120,6 +134,12 @@ async fn body(mut response: Response, limit: usize, place: &Place) -> Result<Vec
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// SPEC: RFC 9110 §10.2.3; a date instead of seconds is passed over.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 /// The problem document of a refusal. One that is missing, too large or no problem is not worth another error.

@@ -1,5 +1,7 @@
 //! Why something was not fetched.
 
+use std::time::Duration;
+
 use countermark_bundle::ExitClass;
 use countermark_bundle::link::LinkError;
 use countermark_tlog::entry_bundle::EntryBundleError;
@@ -101,6 +103,8 @@ pub enum FetchError {
         place: Place,
         /// The HTTP status.
         status: u16,
+        /// When it asks to be asked again (`Retry-After` in seconds).
+        retry_after: Option<Duration>,
         /// The problem document, where there was one.
         problem: Option<Box<Problem>>,
     },

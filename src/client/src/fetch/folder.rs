@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use countermark_tlog::note::NOTE_BYTES_MAX;
-use countermark_tlog::tile::TileCoord;
+use countermark_tlog::tile::{TileCoord, TilePath};
 
-use super::tiles::entry_bundle_bytes_max;
+use super::tiles::{Buffer, entry_bundle_bytes_max};
 use super::{FetchError, LocationError, Place, SourceFuture, TileSource, resumed};
 
 /// Reads a log's tree from a folder that holds `checkpoint` and `tile/`.
@@ -21,6 +21,18 @@ impl FolderSource {
     pub fn open(root: &Path) -> Result<Self, LocationError> {
         std::fs::read_dir(root).map_err(|source| LocationError::Folder { path: root.to_path_buf(), source })?;
         Ok(Self { root: root.to_path_buf() })
+    }
+
+    /// Reads a tile or an entry bundle on the calling thread, into what `into` has room for.
+    pub(crate) fn read_into(&self, what: TilePath, into: &mut Buffer) -> Result<(), FetchError> {
+        let (path, limit) = match what {
+            TilePath::Hashes(tile) => (tile.path(), tile.byte_count()),
+            TilePath::Entries(bundle) => (bundle.entries_path(), entry_bundle_bytes_max(bundle)),
+        };
+        let path = self.root.join(path);
+        let within = into.fill(&mut open(&path)?, limit);
+        let within = within.map_err(|source| FetchError::Unreadable { place: Place::new(path.display()), source })?;
+        if within { Ok(()) } else { Err(FetchError::TooLarge { place: Place::new(path.display()), limit }) }
     }
 
     fn read(&self, path: &str, limit: usize) -> SourceFuture<'_> {
@@ -43,14 +55,19 @@ impl TileSource for FolderSource {
     }
 }
 
-fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, FetchError> {
+fn open(path: &Path) -> Result<File, FetchError> {
     let place = || Place::new(path.display());
-    let file = File::open(path).map_err(|source| match source.kind() {
+    File::open(path).map_err(|source| match source.kind() {
         ErrorKind::NotFound => FetchError::NotFound { place: place(), problem: None },
         _ => FetchError::Unreadable { place: place(), source },
-    })?;
+    })
+}
+
+fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, FetchError> {
+    let place = || Place::new(path.display());
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    file.take(bound).read_to_end(&mut bytes).map_err(|source| FetchError::Unreadable { place: place(), source })?;
+    let read = open(path)?.take(bound).read_to_end(&mut bytes);
+    read.map_err(|source| FetchError::Unreadable { place: place(), source })?;
     if bytes.len() > limit { Err(FetchError::TooLarge { place: place(), limit }) } else { Ok(bytes) }
 }

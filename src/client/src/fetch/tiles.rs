@@ -1,5 +1,6 @@
 //! Tiles and entry bundles of exactly the width asked for, several at a time.
 
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -36,6 +37,52 @@ impl EntryBundle {
     /// Its entries, as many as it is wide.
     pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
         self.places.iter().filter_map(|place| self.bytes.get(place.clone()))
+    }
+}
+
+/// Bytes that were read, in memory that is used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    /// What was read last.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
+    /// Holds bytes that came from elsewhere.
+    pub fn put(&mut self, bytes: Vec<u8>) {
+        (self.filled, self.bytes) = (bytes.len(), bytes);
+    }
+
+    /// Reads everything, or says false after one byte more than the limit.
+    pub fn fill(&mut self, from: &mut impl Read, limit: usize) -> std::io::Result<bool> {
+        const ROOM: usize = 64 * 1024;
+        self.filled = 0;
+        loop {
+            if self.filled == self.bytes.len() {
+                // At least one byte more than the limit, or nobody would see that there is more.
+                let room = self.bytes.len().saturating_mul(2).max(ROOM).min(limit.saturating_add(1).max(ROOM));
+                self.bytes.resize(room, 0);
+            }
+            let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
+            match from.read(room) {
+                Ok(0) => return Ok(true),
+                Ok(count) => self.filled = self.filled.saturating_add(count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.filled = 0;
+                    return Err(error);
+                }
+            }
+            if self.filled > limit {
+                self.filled = 0;
+                return Ok(false);
+            }
+        }
     }
 }
 

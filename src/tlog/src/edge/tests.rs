@@ -96,3 +96,28 @@ proptest! {
         prop_assert_eq!(edge.peaks().len(), peak_coords(edge.size()).len());
     }
 }
+
+#[test]
+fn a_subtree_is_as_good_as_its_leaves() {
+    let tree = SampleTree::of(600);
+    let mut edge = RightEdge::empty();
+    let append = |edge: &mut RightEdge, level: u8, index: u64| {
+        edge.append_subtree(level, tree.nodes[&NodeCoord { level, index }], &mut |node, hash| {
+            assert_eq!(tree.nodes[&node], hash);
+        })
+    };
+    for (level, index) in [(8, 0), (7, 2), (7, 3), (6, 8), (4, 36), (3, 74)] {
+        assert_eq!(append(&mut edge, level, index), Ok(()));
+        assert_eq!(edge.root(), tree.root((index + 1) << level));
+    }
+    let before = edge.clone();
+    for level in [4, 8, 62] {
+        let refused = edge.append_subtree(level, empty_root().0, &mut |_, _| panic!("nothing is announced"));
+        assert_eq!(refused, Err(EdgeError::Unaligned { size: size(600), level }));
+    }
+    for level in [63, 64, u8::MAX] {
+        let refused = edge.append_subtree(level, empty_root().0, &mut |_, _| panic!("nothing is announced"));
+        assert_eq!(refused, Err(EdgeError::Full));
+    }
+    assert_eq!(edge, before);
+}

@@ -7,7 +7,12 @@ use crate::fetch::{Place, Problem};
 fn unavailable(name: &str) -> BackupError {
     let problem = format!(r#"{{"type":"urn:countermark:refusal:{name}"}}"#);
     let problem = Problem::parse(problem.as_bytes()).map(Box::new);
-    BackupError::Unreachable(FetchError::Unavailable { place: Place::new("here"), status: 503, problem })
+    BackupError::Unreachable(FetchError::Unavailable {
+        place: Place::new("here"),
+        status: 503,
+        retry_after: None,
+        problem,
+    })
 }
 
 #[test]
