@@ -1,3 +1,4 @@
+mod fault_table;
 mod faults;
 mod refusals;
 

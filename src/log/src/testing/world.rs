@@ -22,10 +22,11 @@ use countermark_keys::{Role, Signer};
 use countermark_signer_policy::PolicySet;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::note::SignatureType;
+use countermark_tlog::policy::Policy;
 
 use super::{MemoryRegister, SimulatedWitnesses, TestClock, TestSigner};
-use crate::foundation::{Foundation, LogState};
-use crate::ports::{Store, WitnessEndpoint};
+use crate::foundation::{Foundation, LogState, RawFoundation};
+use crate::ports::{LogKind, Store, WitnessEndpoint};
 use crate::sequencer::{self, Certifying, NamespaceHandle, NamespaceSettings, Ports, Submission};
 use crate::store::memory::MemoryStore;
 
@@ -45,6 +46,7 @@ pub(crate) fn name(text: &str) -> Name {
 /// Keys, witnesses, register and clock of one authority. The store comes from outside.
 #[derive(Clone)]
 pub(crate) struct World {
+    pub(crate) kind: LogKind,
     pub(crate) log: TestSigner,
     pub(crate) certificate: TestSigner,
     pub(crate) operator: TestSigner,
@@ -86,6 +88,7 @@ impl World {
             revocation: sided(&revocation),
         };
         Self {
+            kind: LogKind::FleetKeys,
             log,
             certificate,
             operator,
@@ -103,6 +106,11 @@ impl World {
         }
     }
 
+    /// The same authority and witnesses, with a log of this kind.
+    pub(crate) fn of_kind(kind: LogKind) -> Self {
+        Self { kind, ..Self::new() }
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.trust.origin.clone()
     }
@@ -115,9 +123,9 @@ impl World {
         NamespaceSettings {
             origin: self.origin(),
             namespace: self.trust.namespace(),
-            foundation: Foundation::FleetKeys(Box::new(self.trust.clone())),
+            foundation: self.foundation(),
             log_signer: Box::new(self.log.clone()),
-            certifying: Some(Certifying {
+            certifying: (self.kind == LogKind::FleetKeys).then(|| Certifying {
                 certificate_signer: Box::new(self.certificate.clone()),
                 policy: PolicySet::shipped(Side::Authority),
                 vendor_keys: vec![self.vendor.public().clone()],
@@ -125,6 +133,18 @@ impl World {
             witnesses: self.endpoints.clone(),
             recosign_every: self.recosign_every,
             witness_timeout: self.witness_timeout,
+        }
+    }
+
+    /// What the log is judged by.
+    pub(crate) fn foundation(&self) -> Foundation {
+        match self.kind {
+            LogKind::FleetKeys => Foundation::FleetKeys(Box::new(self.trust.clone())),
+            LogKind::Raw => {
+                let text = self.trust.keys.policy.clone();
+                let policy = Arc::new(Policy::parse(text.as_bytes()).unwrap());
+                Foundation::Raw(RawFoundation { text, policy, max_head_age_seconds: 86_400 })
+            }
         }
     }
 
@@ -141,8 +161,7 @@ impl World {
 
     /// Makes the namespace in the store.
     pub(crate) async fn create(&self, store: Arc<dyn Store>) {
-        let first = vec![self.first_entry()];
-        sequencer::create(&self.settings(), first, &self.ports(store)).await.unwrap();
+        sequencer::create(&self.settings(), self.first_entries(), &self.ports(store)).await.unwrap();
     }
 
     /// Starts the namespace of the store.
@@ -158,7 +177,29 @@ impl World {
         (store, handle)
     }
 
-    /// The policy change that every log begins with.
+    /// What a log of this kind is made with.
+    pub(crate) fn first_entries(&self) -> Vec<Vec<u8>> {
+        match self.kind {
+            LogKind::FleetKeys => vec![self.first_entry()],
+            LogKind::Raw => Vec::new(),
+        }
+    }
+
+    /// An entry that changes nothing in a log of this kind, another one for each number, and its submission.
+    pub(crate) fn numbered(&self, number: u64) -> (Vec<u8>, Submission) {
+        match self.kind {
+            LogKind::FleetKeys => {
+                let evidence = self.evidence(number);
+                (evidence.write(), entry(&evidence))
+            }
+            LogKind::Raw => {
+                let bytes = format!("opaque entry {number}").into_bytes();
+                (bytes.clone(), Submission::raw(bytes.into()).unwrap())
+            }
+        }
+    }
+
+    /// The policy change that every fleet-keys log begins with.
     pub(crate) fn first_entry(&self) -> Vec<u8> {
         self.policy_change(1, PolicySet::shipped(Side::Authority).digest()).write()
     }
