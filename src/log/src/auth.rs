@@ -2,21 +2,25 @@
 //!
 //! It knows nothing of HTTP but the text of one header, and it never prints a token.
 //!
-//! Invariant: a token is judged under the file as it is now. A file that cannot be read refuses everybody: an issuer that
-//! was struck off must not come back because the file was half written.
+//! Invariant: a token is judged under the file as it was at most [`LOOK_EVERY`] ago, and once in each second of the clock:
+//! a submitter that sends thousands of entries in a second is verified once. A file that cannot be read refuses everybody:
+//! an issuer that was struck off must not come back because the file was half written.
 
+use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use countermark_bundle::identity::{Namespace, Timestamp};
+use countermark_bundle::identity::{Digest, Namespace, Timestamp};
 use countermark_signer_policy::access_token::{
     AccessClaims, Audience, KEY_SET_BYTES_MAX, KeySet, KeySetError, Scope, TokenError,
 };
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
 
 /// The scheme that stands before a token. SPEC: RFC 9110 §11.1: read without regard to case.
 const SCHEME: &str = "Bearer";
@@ -85,19 +89,42 @@ impl Stamp {
     }
 }
 
+/// How long the file is believed to be the one that was read.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The most tokens whose verdict is kept within a second.
+const JUDGED_MAX: usize = 1_024;
+
 /// Judges tokens.
 #[derive(Debug)]
 pub(crate) struct TokenGate {
     path: PathBuf,
     audience: Audience,
-    loaded: Mutex<(Stamp, Arc<KeySet>)>,
+    loaded: Mutex<Loaded>,
+}
+
+/// The file as it was last read, and the tokens that it accepted.
+#[derive(Debug)]
+struct Loaded {
+    stamp: Stamp,
+    keys: Arc<KeySet>,
+    looked: Instant,
+    /// Tokens accepted in one second, by digest: none of them is kept itself.
+    accepted: (Timestamp, HashMap<Digest, Arc<AccessClaims>>),
+}
+
+impl Loaded {
+    fn new(stamp: Stamp, keys: Arc<KeySet>, looked: Instant) -> Self {
+        let nothing = Timestamp::from_unix(0).expect("1970 is a time");
+        Self { stamp, keys, looked, accepted: (nothing, HashMap::new()) }
+    }
 }
 
 impl TokenGate {
     /// Reads the file for the first time.
     pub(crate) async fn open(path: &Path, audience: Audience) -> Result<Self, TokenKeysError> {
+        let looked = Instant::now();
         let (stamp, keys) = read(path).await?;
-        Ok(Self { path: path.to_owned(), audience, loaded: Mutex::new((stamp, Arc::new(keys))) })
+        Ok(Self { path: path.to_owned(), audience, loaded: Mutex::new(Loaded::new(stamp, Arc::new(keys), looked)) })
     }
 
     /// Judges the `authorization` headers of a request for an act in a namespace.
@@ -107,9 +134,10 @@ impl TokenGate {
         namespace: &Namespace,
         scope: Scope,
         now: Timestamp,
-    ) -> Result<AccessClaims, AuthRefusal> {
+    ) -> Result<Arc<AccessClaims>, AuthRefusal> {
         let token = bearer(headers)?;
-        let claims = self.keys().await?.verify(token, &self.audience, now)?;
+        let keys = self.keys().await?;
+        let claims = self.judge(token, &keys, now)?;
         if !claims.namespaces.contains(namespace) {
             let namespace = namespace.clone();
             return Err(AuthRefusal::Namespace { namespace });
@@ -120,18 +148,57 @@ impl TokenGate {
         Ok(claims)
     }
 
-    /// The keys as the file has them now.
+    /// Verifies a token, or remembers that it was accepted under the same keys in the same second.
+    fn judge(&self, token: &str, keys: &Arc<KeySet>, now: Timestamp) -> Result<Arc<AccessClaims>, TokenError> {
+        let digest = Digest::of(token.as_bytes());
+        let known = {
+            let loaded = self.loaded();
+            let (second, accepted) = &loaded.accepted;
+            let current = *second == now && Arc::ptr_eq(&loaded.keys, keys);
+            current.then(|| accepted.get(&digest).cloned()).flatten()
+        };
+        if let Some(claims) = known {
+            return Ok(claims);
+        }
+        let claims = Arc::new(keys.verify(token, &self.audience, now)?);
+        let mut loaded = self.loaded();
+        if Arc::ptr_eq(&loaded.keys, keys) {
+            let (second, accepted) = &mut loaded.accepted;
+            if *second != now || accepted.len() >= JUDGED_MAX {
+                *second = now;
+                accepted.clear();
+            }
+            accepted.insert(digest, Arc::clone(&claims));
+        }
+        Ok(claims)
+    }
+
+    /// The keys as the file has them, or had them a moment ago.
     async fn keys(&self) -> Result<Arc<KeySet>, TokenKeysError> {
+        let now = Instant::now();
+        let stamp = {
+            let loaded = self.loaded();
+            if now.saturating_duration_since(loaded.looked) < LOOK_EVERY {
+                return Ok(Arc::clone(&loaded.keys));
+            }
+            loaded.stamp
+        };
         let found = tokio::fs::metadata(&self.path).await.map_err(read_error(&self.path))?;
-        let (stamp, keys) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if stamp == Stamp::of(&found) {
-            return Ok(keys);
+            let mut loaded = self.loaded();
+            loaded.looked = now.max(loaded.looked);
+            return Ok(Arc::clone(&loaded.keys));
         }
         let (stamp, keys) = read(&self.path).await?;
         let keys = Arc::new(keys);
         tracing::info!(path = %self.path.display(), "the keys of token issuers were read again");
-        *self.loaded.lock().unwrap_or_else(PoisonError::into_inner) = (stamp, keys.clone());
+        *self.loaded() = Loaded::new(stamp, Arc::clone(&keys), now);
         Ok(keys)
+    }
+
+    /// Nothing is half changed where the lock is released, so a panic in between breaks nothing.
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `GET /{ns}/checkpoint`, `/{ns}/tile/…` | C2SP tlog-tiles ([`tiles`]) |
 //! | `GET /v1/{ns}/entries\|receipts\|proofs\|statements\|bundles\|links\|trust\|policy\|status` | [`reads`] |
-//! | `POST /v1/{ns}/statements`, `/v1/{ns}/entries` | [`submissions`] |
+//! | `POST /v1/{ns}/statements`, `/v1/{ns}/entries`, `/v1/{ns}/add` | [`submissions`] |
 //! | `GET /info`, `/namespaces…` | plexi-shaped ([`auditors`]) |
 //! | `GET /healthz`, `/readyz` | [`health`] |
 
@@ -33,6 +33,7 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::auth::TokenGate;
 use crate::bundles::BundleShelf;
+use crate::ports::LogKind;
 use crate::published::Published;
 use crate::sequencer::NamespaceHandle;
 use guard::Guard;
@@ -42,8 +43,11 @@ use problem::{Problem, ProblemKind};
 const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
 /// The most reads under way.
 const READS_MAX: usize = 1_024;
-/// The most submissions under way. They are counted apart: who waits for a quorum takes no reader's place.
+/// The most submissions under way to a namespace that certifies. They are counted apart: who waits for a quorum takes no
+/// reader's place.
 const SUBMISSIONS_MAX: usize = 512;
+/// The most opaque entries under way to a `raw` namespace: with their bodies at most 512 MiB.
+const ADDITIONS_MAX: usize = 8_192;
 /// When a reader should come back for the first head.
 const FIRST_HEAD_AFTER: Duration = Duration::from_secs(1);
 
@@ -101,7 +105,12 @@ impl Service {
 /// Every route, behind its guard.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let reads = Guard::new(READS_MAX, REQUEST_DEADLINE);
-    let submissions = Guard::new(SUBMISSIONS_MAX, service.submission_deadline.saturating_add(REQUEST_DEADLINE));
+    let places = |served: &Served| match served.handle.foundation().kind() {
+        LogKind::FleetKeys => (served.handle.namespace().to_string(), SUBMISSIONS_MAX),
+        LogKind::Raw => (served.handle.namespace().to_string(), ADDITIONS_MAX),
+    };
+    let deadline = service.submission_deadline.saturating_add(REQUEST_DEADLINE);
+    let submissions = Guard::new(SUBMISSIONS_MAX, deadline).apart(service.namespaces().map(places));
     let reading = reads.around(reading(service.clone())).layer(cors());
     reading.merge(submissions.around(submitting(service)))
 }
@@ -138,6 +147,7 @@ fn submitting(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/{ns}/statements", post(submissions::statement).layer(submissions::statement_limit()))
         .route("/v1/{ns}/entries", post(submissions::entry).layer(submissions::entry_limit()))
+        .route("/v1/{ns}/add", post(submissions::add).layer(submissions::entry_limit()))
         .method_not_allowed_fallback(guard::method_not_allowed)
         .with_state(service)
 }

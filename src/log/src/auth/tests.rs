@@ -42,6 +42,7 @@ async fn keys_are_kept_while_the_file_is_the_same_and_read_again_when_it_is_anot
     let beside = folder.path().join("beside.json");
     fs::write(&beside, key_set(2)).unwrap();
     fs::rename(&beside, &path).unwrap();
+    tokio::time::sleep(LOOK_EVERY).await;
     let second = gate.keys().await.unwrap();
     assert_ne!(first, second);
     assert!(Arc::ptr_eq(&second, &gate.keys().await.unwrap()));

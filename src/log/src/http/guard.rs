@@ -2,6 +2,7 @@
 //! even to a panic.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,18 +20,42 @@ use super::problem::{Problem, ProblemKind};
 /// When one that was told so should come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// One guard for some routes: the bound counts them together.
+/// One guard for some routes: the bound counts them together, or those of each namespace.
 #[derive(Clone)]
 pub(super) struct Guard {
-    places_max: usize,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
+    /// Behind `/v1/<namespace>/…`.
+    of_namespaces: Arc<BTreeMap<String, Places>>,
     deadline: Duration,
+}
+
+/// How many requests may be under way.
+struct Places {
+    max: usize,
+    free: Semaphore,
+}
+
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { max, free: Semaphore::new(max) }
+    }
 }
 
 impl Guard {
     /// Lets so many requests in at a time, each for so long.
     pub(super) fn new(places_max: usize, deadline: Duration) -> Self {
-        Self { places_max, places: Arc::new(Semaphore::new(places_max)), deadline }
+        Self { places: Arc::new(Places::new(places_max)), of_namespaces: Arc::default(), deadline }
+    }
+
+    /// Counts the requests of these namespaces apart, so that a busy one takes no place of another.
+    pub(super) fn apart(self, places_max: impl IntoIterator<Item = (String, usize)>) -> Self {
+        let places = places_max.into_iter().map(|(name, max)| (name, Places::new(max)));
+        Self { of_namespaces: Arc::new(places.collect()), ..self }
+    }
+
+    fn places_of(&self, path: &str) -> &Places {
+        let namespace = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next());
+        namespace.and_then(|name| self.of_namespaces.get(name)).unwrap_or(&self.places)
     }
 
     /// Puts the guard around every route and fallback of a router.
@@ -57,8 +82,9 @@ async fn checked(guard: &Guard, request: Request, next: Next) -> Result<Response
     if path.contains('%') {
         return Err(Problem::new(ProblemKind::PathNotCanonical, "percent-encoding is not used here"));
     }
-    let _place = guard.places.try_acquire().map_err(|_| {
-        let detail = format!("{} requests are under way", guard.places_max);
+    let places = guard.places_of(path);
+    let _place = places.free.try_acquire().map_err(|_| {
+        let detail = format!("{} requests are under way", places.max);
         Problem::new(ProblemKind::Overloaded, detail).retry_after(RETRY_AFTER)
     })?;
     timeout(guard.deadline, next.run(request)).await.map_err(|_| {

@@ -63,7 +63,7 @@ pub(super) async fn statement(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let wait = wait_level(query.as_deref())?;
+    let wait = wait_level(query.as_deref(), WaitLevel::Published)?;
     let served = service.namespace(&ns)?;
     let submitter = authorize(&service, served, &headers, Scope::Statements).await?;
     let body: StatementBody = json::parse(&whole(body)?, STATEMENT_BODY_MAX)
@@ -85,11 +85,36 @@ pub(super) async fn entry(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let wait = wait_level(query.as_deref())?;
+    let wait = wait_level(query.as_deref(), WaitLevel::Published)?;
     let served = service.namespace(&ns)?;
     let submitter = authorize(&service, served, &headers, Scope::Entries).await?;
     let submission = Submission::Entry { bytes: whole(body)?.to_vec(), submitter };
     submit(&service, served, submission, wait).await
+}
+
+/// `POST /v1/{ns}/add?wait=`: an opaque entry of a `raw` log, answered with its index in decimal on the first line.
+///
+/// Without `wait` it is answered as soon as the entry is durable and the registered head covers it. The same bytes again
+/// are answered with the same index.
+pub(super) async fn add(
+    State(service): State<Arc<Service>>,
+    Path(ns): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let wait = wait_level(query.as_deref(), WaitLevel::Committed)?;
+    let served = service.namespace(&ns)?;
+    authorize(&service, served, &headers, Scope::Entries).await?;
+    let submission = Submission::raw(Arc::from(&whole(body)?[..]))?;
+    let (status, submitted) = match served.handle.submit(submission, wait, service.submission_deadline).await {
+        Ok(submitted) => (StatusCode::OK, submitted),
+        Err(SubmitError::DeadlinePassed { reached: Some(reached) }) => (StatusCode::ACCEPTED, reached),
+        Err(error) => return Err(error.into()),
+    };
+    let mut response = answer::text(format!("{}\n", submitted.index), Freshness::Never);
+    *response.status_mut() = status;
+    Ok(response)
 }
 
 async fn submit(
@@ -138,9 +163,10 @@ async fn authorize(service: &Service, served: &Served, headers: &HeaderMap, scop
     Ok(claims.subject.to_string())
 }
 
-fn wait_level(query: Option<&str>) -> Result<WaitLevel, Problem> {
+fn wait_level(query: Option<&str>, unless_said: WaitLevel) -> Result<WaitLevel, Problem> {
     match Parameters::parse(query, &["wait"])?.text("wait") {
-        None | Some("published") => Ok(WaitLevel::Published),
+        None => Ok(unless_said),
+        Some("published") => Ok(WaitLevel::Published),
         Some("witnessed") => Ok(WaitLevel::Witnessed),
         Some("committed") => Ok(WaitLevel::Committed),
         Some(_) => Err(Problem::new(ProblemKind::MalformedParameter, "wait must be committed, witnessed or published")),

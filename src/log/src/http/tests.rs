@@ -1,5 +1,6 @@
 //! The whole surface over a real sequencer, a real SQLite file and witnesses in memory; requests never touch a socket.
 
+mod adding;
 mod audits;
 mod bench;
 mod reading;

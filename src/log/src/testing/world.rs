@@ -106,9 +106,21 @@ impl World {
         }
     }
 
-    /// The same authority and witnesses, with a log of this kind.
-    pub(crate) fn of_kind(kind: LogKind) -> Self {
-        Self { kind, ..Self::new() }
+    /// The same keys and witnesses around a log of opaque entries.
+    pub(crate) fn raw() -> Self {
+        Self { kind: LogKind::Raw, ..Self::new() }
+    }
+
+    /// What the log is judged by.
+    pub(crate) fn foundation(&self) -> Foundation {
+        match self.kind {
+            LogKind::FleetKeys => Foundation::FleetKeys(Box::new(self.trust.clone())),
+            LogKind::Raw => {
+                let text = self.trust.keys.policy.clone();
+                let policy = Arc::new(Policy::parse(text.as_bytes()).unwrap());
+                Foundation::Raw(RawFoundation { text, policy, max_head_age_seconds: 86_400 })
+            }
+        }
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -133,18 +145,6 @@ impl World {
             witnesses: self.endpoints.clone(),
             recosign_every: self.recosign_every,
             witness_timeout: self.witness_timeout,
-        }
-    }
-
-    /// What the log is judged by.
-    pub(crate) fn foundation(&self) -> Foundation {
-        match self.kind {
-            LogKind::FleetKeys => Foundation::FleetKeys(Box::new(self.trust.clone())),
-            LogKind::Raw => {
-                let text = self.trust.keys.policy.clone();
-                let policy = Arc::new(Policy::parse(text.as_bytes()).unwrap());
-                Foundation::Raw(RawFoundation { text, policy, max_head_age_seconds: 86_400 })
-            }
         }
     }
 
@@ -181,7 +181,7 @@ impl World {
     pub(crate) fn first_entries(&self) -> Vec<Vec<u8>> {
         match self.kind {
             LogKind::FleetKeys => vec![self.first_entry()],
-            LogKind::Raw => Vec::new(),
+            LogKind::Raw => vec![],
         }
     }
 

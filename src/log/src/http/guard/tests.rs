@@ -48,7 +48,7 @@ async fn more_requests_than_places_are_told_to_come_back() {
         let router = router.clone();
         async move { ask(&router, "/").await }
     });
-    while guard.places.available_permits() > 0 {
+    while guard.places.free.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
     let (status, problem, retry_after) = ask(&router, "/").await;
@@ -56,7 +56,7 @@ async fn more_requests_than_places_are_told_to_come_back() {
     assert_eq!(retry_after.as_deref(), Some("1"));
     release.notify_one();
     assert_eq!(last.await.unwrap().0, 200);
-    assert_eq!(guard.places.available_permits(), 1);
+    assert_eq!(guard.places.free.available_permits(), 1);
 }
 
 #[tokio::test]
@@ -65,4 +65,28 @@ async fn a_path_has_one_spelling() {
     assert_eq!(ask(&router, "/a").await.0, 200);
     let (status, problem, _) = ask(&router, "/%61").await;
     assert_eq!((status, problem["type"].as_str()), (400, Some("urn:countermark:refusal:path-not-canonical")));
+}
+
+#[tokio::test]
+async fn a_busy_namespace_takes_no_place_of_another() {
+    let release = Arc::new(Notify::new());
+    let waiting = release.clone();
+    let router = Router::new().route("/v1/{ns}/add", get(|| async move { waiting.notified().await }));
+    let guard = Guard::new(1, Duration::from_mins(1)).apart(["busy", "idle"].map(|name| (name.to_owned(), 1)));
+    let router = guard.around(router);
+    let ask_in_background = |path: &'static str| {
+        let router = router.clone();
+        tokio::spawn(async move { ask(&router, path).await.0 })
+    };
+    let busy = ask_in_background("/v1/busy/add");
+    while guard.of_namespaces["busy"].free.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(&router, "/v1/busy/add").await.0, 503);
+    let idle = ask_in_background("/v1/idle/add");
+    while guard.of_namespaces["idle"].free.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    release.notify_waiters();
+    assert_eq!((busy.await.unwrap(), idle.await.unwrap()), (200, 200));
 }

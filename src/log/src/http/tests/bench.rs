@@ -101,7 +101,22 @@ impl Bench {
     }
 
     async fn over(store: Arc<dyn Store>, folder: TempDir, deadline: Duration) -> Self {
-        let world = World::new();
+        Self::of(World::new(), store, folder, deadline).await
+    }
+
+    /// A log of opaque entries, empty and published.
+    pub(super) async fn raw() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = open_sqlite(&folder.path().join("backup.sqlite"), Database::Log, Open::CreateNew).await.unwrap();
+        let store = Arc::new(SqliteStore::open(pool).await.unwrap());
+        let bench = Self::of(World::raw(), store, folder, Duration::from_secs(10)).await;
+        for endpoint in &bench.world.endpoints[..3] {
+            bench.world.witnesses.behave(&endpoint.url, Manner::Honest);
+        }
+        bench
+    }
+
+    async fn of(world: World, store: Arc<dyn Store>, folder: TempDir, deadline: Duration) -> Self {
         for endpoint in &world.endpoints {
             world.witnesses.behave(&endpoint.url, Manner::Unreachable);
         }
@@ -132,6 +147,11 @@ impl Bench {
 
     pub(super) async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Waits until a changed file of token keys is looked at again.
+    pub(super) async fn look_again(&self) {
+        tokio::time::sleep(crate::auth::LOOK_EVERY).await;
     }
 
     pub(super) async fn call(&self, method: Method, path: &str) -> Answer {

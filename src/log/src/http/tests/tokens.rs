@@ -155,20 +155,25 @@ async fn keys_are_read_again_when_the_file_changes_and_nobody_passes_while_it_is
     assert_eq!(bench.post(PATH, &[&old], body.clone()).await.status, 200);
     let successor = TestSigner::new(Role::TokenIssuer, 33);
     write_keys(&bench.token_file, &[(ISSUER, &bench.issuer), (ISSUER, &successor)]);
+    bench.look_again().await;
     let new = format!("Bearer {}", access_token::mint(&successor, &claims()).unwrap());
     assert_eq!(bench.post(PATH, &[&new], body.clone()).await.status, 200);
     write_keys(&bench.token_file, &[(ISSUER, &successor)]);
+    bench.look_again().await;
     refused(&bench, &[&old], 401, "token-key-unknown").await;
     assert_eq!(bench.post(PATH, &[&new], body.clone()).await.status, 200);
 
     std::fs::write(&bench.token_file, "{\"keys\":[").unwrap();
+    bench.look_again().await;
     let answer = bench.post(PATH, &[&new], body.clone()).await;
     assert_eq!((answer.status, answer.problem().as_str()), (503, "token-keys-unreadable"));
     let detail = answer.problem_document()["detail"].as_str().unwrap().to_owned();
     assert!(!detail.contains(bench.token_file.to_str().unwrap()), "{detail}");
     std::fs::remove_file(&bench.token_file).unwrap();
+    bench.look_again().await;
     refused(&bench, &[&new], 503, "token-keys-unreadable").await;
     write_keys(&bench.token_file, &[(ISSUER, &successor)]);
+    bench.look_again().await;
     assert_eq!(bench.post(PATH, &[&new], body).await.status, 200);
 }
 

@@ -2,10 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_tlog::note::SignatureType;
-use countermark_tlog::policy::Policy;
 
 use super::*;
-use crate::foundation::RawFoundation;
 use crate::ports::WitnessEndpoint;
 use crate::sequencer::Submission;
 use crate::store::memory::MemoryStore;
@@ -25,13 +23,6 @@ async fn refused(settings: NamespaceSettings) -> SettingsError {
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("the namespace was started"),
     }
-}
-
-/// What a log without rules is judged by, under the same witnesses.
-fn raw(world: &World) -> Foundation {
-    let text = world.trust.keys.policy.clone();
-    let policy = Arc::new(Policy::parse(text.as_bytes()).unwrap());
-    Foundation::Raw(RawFoundation { text, policy, max_head_age_seconds: 86_400 })
 }
 
 #[tokio::test]
@@ -66,7 +57,7 @@ async fn settings_that_do_not_fit_together_are_refused() {
         (NamespaceSettings { certifying: None, ..set() }, |failure| {
             matches!(failure, SettingsError::Certifying { kind: LogKind::FleetKeys })
         }),
-        (NamespaceSettings { foundation: raw(&world), ..set() }, |failure| {
+        (NamespaceSettings { foundation: World::raw().foundation(), ..set() }, |failure| {
             matches!(failure, SettingsError::Certifying { kind: LogKind::Raw })
         }),
         (NamespaceSettings { witnesses: vec![witness], ..set() }, |failure| {

@@ -45,7 +45,10 @@ struct Life<'a> {
 }
 
 pub(super) async fn run(place: &dyn Place, row: Row) {
-    let world = World::of_kind(row.kind);
+    let world = match row.kind {
+        LogKind::FleetKeys => World::new(),
+        LogKind::Raw => World::raw(),
+    };
     let faults = Arc::new(Faults::default());
     let process = opened(&world, place, &faults).await;
     let mut life = Life { world, place, faults, process, acknowledged: Vec::new() };
