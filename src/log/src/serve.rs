@@ -1,7 +1,8 @@
 //! Serving: everything opened, every namespace started, one listener, and an orderly end.
 //!
 //! Invariant: the listener is bound before any namespace is taken over. A second process at the same address fails there
-//! and does not fence off the first.
+//! and does not fence off the first. A second process at another address takes over, and the first one ends as soon as it
+//! finds itself fenced off: it says so and ends as a whole, because whoever took one namespace over serves them all.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use countermark_service::listener::{BindError, bind};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::auth::{TokenGate, TokenKeysError};
@@ -23,7 +24,7 @@ use crate::config::{Config, NamespaceConfig, OpenNamespaceError};
 use crate::create::{Outside, database_path};
 use crate::head_register::{FileRegister, OpenRegisterError};
 use crate::http::{self, Service};
-use crate::ports::{HeadRegister, PortFault};
+use crate::ports::{HeadRegister, PortFault, WriterEpoch};
 use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
 use crate::store::sqlite::SqliteStore;
 use crate::witness_client::{ClientError, HttpWitnessClient};
@@ -71,9 +72,22 @@ pub enum ServeError {
         /// Why not.
         source: Box<ServeNamespaceError>,
     },
+    /// It served, until another process took a namespace over.
+    #[error(
+        "namespace {namespace}: another process writes to this namespace ({found}, this process had {held}); \
+         this process has ended"
+    )]
+    TakenOver {
+        /// The namespace.
+        namespace: String,
+        /// The epoch of this process.
+        held: WriterEpoch,
+        /// The epoch in force.
+        found: WriterEpoch,
+    },
 }
 
-/// Serves until `shutdown` completes. `on_ready` is called once, with the bound address, when requests are answered.
+/// Serves until `shutdown` completes, or another process takes a namespace over. `on_ready` is called once, with the bound address, when requests are answered.
 ///
 /// At the end no new connection is taken, requests under way are finished, then every namespace stops.
 pub async fn serve(
@@ -103,16 +117,19 @@ pub(crate) async fn serve_with(
     };
     let namespaces = start_all(&config, outside).await?;
     warn_of_one_key_id(&config);
-    let handles = namespaces.iter().map(|(handle, _)| handle.clone());
-    let service = Arc::new(Service::new(handles, tokens, config.submission_deadline));
+    let Namespaces { handles, mut ends } = namespaces;
+    let service = Arc::new(Service::new(handles.iter().cloned(), tokens, config.submission_deadline));
     let end = Listening::begin(listener, http::router(service));
-    tracing::info!(%address, namespaces = namespaces.len(), "serving");
+    tracing::info!(%address, namespaces = handles.len(), "serving");
     on_ready(address);
-    shutdown.await;
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        taken_over = taken_over(&mut ends) => Err(taken_over),
+    };
     end.finish(config.submission_deadline.saturating_add(SHUTDOWN_MARGIN)).await;
-    stop_all(namespaces).await;
+    stop_all(Namespaces { handles, ends }).await;
     tracing::info!("ended");
-    Ok(())
+    ended
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
@@ -124,12 +141,25 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeE
 /// A namespace that is being served, and the task that says how it ended.
 type Started = (NamespaceHandle, JoinHandle<Ended>);
 
-async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, ServeError> {
+/// How a namespace ended; an error means that its task panicked.
+type NamespaceEnd = (NamespaceHandle, Result<Ended, JoinError>);
+
+/// Every namespace that is being served.
+#[derive(Default)]
+struct Namespaces {
+    handles: Vec<NamespaceHandle>,
+    ends: JoinSet<NamespaceEnd>,
+}
+
+async fn start_all(config: &Config, outside: &Outside) -> Result<Namespaces, ServeError> {
     let register: Arc<dyn HeadRegister> = Arc::new(FileRegister::open(&config.register_folder)?);
-    let mut started = Vec::with_capacity(config.namespaces.len());
+    let mut started = Namespaces::default();
     for namespace in &config.namespaces {
         match start(config, namespace, &register, outside).await {
-            Ok(one) => started.push(one),
+            Ok((handle, task)) => {
+                started.handles.push(handle.clone());
+                started.ends.spawn(async move { (handle, task.await) });
+            }
             Err(source) => {
                 stop_all(started).await;
                 return Err(ServeError::Namespace {
@@ -160,15 +190,35 @@ async fn start(
     Ok(sequencer::start(settings, ports).await.map_err(Box::new)?)
 }
 
-async fn stop_all(namespaces: Vec<Started>) {
-    for (handle, task) in namespaces {
+/// Waits until a namespace is fenced off. One that stopped for another reason is still read here; it has said why.
+async fn taken_over(ends: &mut JoinSet<NamespaceEnd>) -> ServeError {
+    loop {
+        match ends.join_next().await {
+            Some(Ok((handle, Ok(Ended::Fenced { held, found })))) => {
+                return ServeError::TakenOver { namespace: handle.namespace().to_string(), held, found };
+            }
+            Some(Ok((handle, Ok(Ended::ShutDown | Ended::Contradiction(_) | Ended::Panicked) | Err(_)))) => {
+                tracing::warn!(origin = %handle.origin(), "the namespace is only read from now on");
+            }
+            Some(Err(_)) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn stop_all(namespaces: Namespaces) {
+    let Namespaces { handles, mut ends } = namespaces;
+    for handle in handles {
         handle.shutdown().await;
-        match task.await {
-            Ok(Ended::ShutDown) => {}
+    }
+    while let Some(ended) = ends.join_next().await {
+        match ended {
+            Ok((_, Ok(Ended::ShutDown))) => {}
             // The namespace has said why when it happened.
-            Ok(Ended::Fenced { .. } | Ended::Contradiction(_) | Ended::Panicked) | Err(_) => {
+            Ok((handle, Ok(Ended::Fenced { .. } | Ended::Contradiction(_) | Ended::Panicked) | Err(_))) => {
                 tracing::warn!(origin = %handle.origin(), "the namespace had stopped before");
             }
+            Err(_) => {}
         }
     }
 }

@@ -106,10 +106,12 @@ async fn judge_tiles(world: &World, store: &dyn StoreReader, entries: &[Vec<u8>]
     assert_eq!(Tree::from_partial_tiles(edge.size(), stored).unwrap().root(), edge.root());
 }
 
-/// Every entry is found by its leaf hash and by its identity, where it stands.
+/// Every entry is found by its identity where it stands, and a part of them, the last ones among it, by leaf hash.
 async fn judge_indexes(world: &World, store: &dyn StoreReader, entries: &[Vec<u8>]) {
     let origin = world.origin();
-    for (number, bytes) in (0..).zip(entries) {
+    let by_leaf_hash = (0..).zip(entries).filter(|(number, _)| number % 32 == 0 || entries.len() - number < 8);
+    for (number, bytes) in by_leaf_hash {
+        let number = u64::try_from(number).unwrap();
         let found = store.index_of_leaf_hash(&origin, leaf_hash(bytes)).await.unwrap();
         assert_eq!(found, Some(index(number)), "where entry {number} is");
     }

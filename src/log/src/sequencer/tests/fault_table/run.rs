@@ -10,9 +10,7 @@ use countermark_tlog::tile::TileCoord;
 
 use super::{Moment, Next, Place, Row};
 use crate::admit::Refusal;
-use crate::ports::{
-    CreateNamespaceError, FreezeError, LogKind, PortFault, Store, WriterId,
-};
+use crate::ports::{CreateNamespaceError, FreezeError, LogKind, PortFault, Store, WriterId};
 use crate::proofs::ReadError;
 use crate::sequencer::{
     CreateError, NamespaceHandle, Ports, StartError, SubmitError, SubmitFault, WaitLevel, create, start,
@@ -80,8 +78,12 @@ impl Life<'_> {
         }
         self.create().await;
         self.start().await;
-        // A raw log gets a full tile; of the other kind every entry is verified again by each start.
-        let entries = if self.world.kind == LogKind::Raw { 300 } else { 3 };
+        // A raw log is about to have a full tile, or has one; of the other kind every start verifies all entries again.
+        let entries = match (self.world.kind, moment) {
+            (LogKind::Raw, Moment::Submit | Moment::Reload) => 255,
+            (LogKind::Raw, Moment::Read) => 257,
+            (LogKind::Raw | LogKind::FleetKeys, _) => 3,
+        };
         let handle = self.process.handle.clone().unwrap();
         let all = (0..entries).map(|number| {
             let (handle, submission) = (handle.clone(), self.world.numbered(number).1);
