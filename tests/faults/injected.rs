@@ -47,8 +47,9 @@ impl Injection {
 fn check_strace() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
-    let tried = Command::new("strace").arg("-f").arg("-o").arg(&trace).args(["-e", "inject=getcwd:error=EIO", "pwd"]);
-    let tried = tried_by(tried);
+    let mut strace = Command::new("strace");
+    strace.arg("-o").arg(&trace).args(["-e", "inject=getcwd:error=EIO", "--", "/bin/pwd", "-P"]);
+    let tried = tried_by(&mut strace);
     let trace = fs::read_to_string(trace).unwrap_or_default();
     assert!(
         trace.contains("(INJECTED)"),
