@@ -13,10 +13,8 @@ use crate::is_long;
 use crate::log::{Log, Refused, poll};
 use crate::submitter::{Ledger, Outcome};
 
-/// How many n of each call are tried in the short form.
-const SHORT: usize = 3;
 /// More than any thread makes in the job.
-const MOST: usize = 400;
+const MOST: usize = 1_000;
 
 /// Calls that fail together, and how.
 #[derive(Clone, Copy)]
@@ -73,12 +71,27 @@ fn is_named(ended: &Refused, injection: Injection) {
     assert!(!ended.said.contains("panicked"), "{calls} {error} {nth}: {ended}");
 }
 
+/// How far a process came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// It refused to start, by a named reason.
+    Nowhere,
+    /// It served, and ended by itself, by a named reason.
+    Stopped,
+    /// It served, answered some submissions with a fault, so many, and recovered.
+    Through(usize),
+}
+
 /// Serves under the injection, submits a few entries, ends.
-fn job(authority: &Authority, ledger: &Ledger, injection: Injection) {
+fn job(authority: &Authority, ledger: &Ledger, injection: Injection) -> Came {
+    let mut faults = 0;
     let Injection { calls, error, nth } = injection;
     let mut log = match Log::start(authority, &injection.around(authority)) {
         Ok(log) => log,
-        Err(refused) => return is_named(&refused, injection),
+        Err(refused) => {
+            is_named(&refused, injection);
+            return Came::Nowhere;
+        }
     };
     for number in 0..3 {
         for namespace in NAMESPACES {
@@ -87,6 +100,7 @@ fn job(authority: &Authority, ledger: &Ledger, injection: Injection) {
                 Outcome::Acknowledged(_) => Some(true),
                 Outcome::Problem(answer) => {
                     assert!(answer.status == 503 && answer.has_retry_after(), "{text}: {answer:?} {}", answer.text());
+                    faults += 1;
                     None
                 }
                 // A connection may break where a call fails that the network needs; an end is judged below.
@@ -94,7 +108,10 @@ fn job(authority: &Authority, ledger: &Ledger, injection: Injection) {
             });
             match taken {
                 Some(true) => {}
-                Some(false) => return is_named(&log.wait(), injection),
+                Some(false) => {
+                    is_named(&log.wait(), injection);
+                    return Came::Stopped;
+                }
                 None => panic!("{text}: it did not recover:\n{}", log.said()),
             }
         }
@@ -104,16 +121,29 @@ fn job(authority: &Authority, ledger: &Ledger, injection: Injection) {
         is_named(&ended, injection);
     }
     assert!(!ended.said.contains("panicked"), "{ended}");
+    Came::Through(faults)
 }
 
-/// Makes the n-th call of every thread fail while the log serves, for every n.
+/// Which n are tried: all of them, or in the short form with growing gaps (1, 2, 3, 5, 8, …).
+fn numbers() -> impl Iterator<Item = usize> {
+    let (mut one, mut next) = (1, 2);
+    std::iter::from_fn(move || {
+        let number = one;
+        (one, next) = if is_long() { (one + 1, next) } else { (next, one + next) };
+        (number <= MOST).then_some(number)
+    })
+}
+
+/// Makes the n-th call of every thread fail while the log serves.
 fn serving(calls: &'static str, error: &'static str) {
     check_strace();
     let (authority, ledger) = (Authority::new(), Ledger::default());
-    for nth in 1..=if is_long() { MOST } else { SHORT } {
+    let mut struck_while_serving = 0;
+    for nth in numbers() {
         let injection = Injection { calls, error, nth };
-        job(&authority, &ledger, injection);
+        let came = job(&authority, &ledger, injection);
         let struck = Injection::struck(&authority);
+        println!("{calls} {error} {nth}: {came:?}, struck: {struck}");
         let log = authority.serve();
         for namespace in NAMESPACES {
             ledger.must(&authority, log.address, namespace, &format!("{calls} {error} {nth}: afterwards"));
@@ -122,11 +152,12 @@ fn serving(calls: &'static str, error: &'static str) {
         assert!(ended.status.success(), "{ended}");
         audit(&authority, &ledger, &[]);
         if !struck {
-            assert!(nth > 1, "{calls}: no call was made to fail");
+            assert!(struck_while_serving > 0, "{calls}: no call failed while the log served");
             return;
         }
+        struck_while_serving += usize::from(came != Came::Nowhere);
     }
-    assert!(!is_long(), "{calls}: more than {MOST} calls of a thread");
+    panic!("{calls}: more than {MOST} calls of a thread");
 }
 
 #[test]
@@ -158,8 +189,7 @@ fn a_log_survives_that_a_file_is_not_read_or_locked() {
 fn making_a_log_can_be_repeated_after_any_call_that_failed() {
     check_strace();
     let calls = "fsync,fdatasync,pwrite64,ftruncate,rename,renameat,renameat2,link,linkat,unlink,mkdir,flock";
-    let mut nth = 1;
-    loop {
+    for nth in numbers() {
         let authority = Authority::unmade(1, 1);
         let injection = Injection { calls, error: "EIO", nth };
         let made = authority.verb_around(&injection.around(&authority), &["create"]);
@@ -180,7 +210,6 @@ fn making_a_log_can_be_repeated_after_any_call_that_failed() {
         if !struck {
             return;
         }
-        // Every n would be many logs: in the short form ever larger steps.
-        nth += if is_long() { 1 } else { nth };
     }
+    panic!("more than {MOST} calls of a thread");
 }
