@@ -12,6 +12,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use crate::authority::{Authority, NAMESPACES};
 use crate::submitter::Ledger;
+use crate::witness::Witness;
 
 /// What a database holds.
 struct Stored {
@@ -40,7 +41,7 @@ pub fn audit(authority: &Authority, ledger: &Ledger, seen: &[(&'static str, Vec<
         notes.extend(stored.publications.iter().map(|note| ("publication", note.clone())));
         notes.extend(seen.iter().filter(|(name, _)| *name == namespace).map(|(_, note)| ("a reader", note.clone())));
         if namespace == "backup" {
-            let shown = authority.witnesses.iter().flat_map(|witness| witness.shown());
+            let shown = authority.witnesses.iter().flat_map(Witness::shown);
             notes.extend(shown.map(|note| ("a witness", note)));
             judge_rules(authority, &stored);
         }

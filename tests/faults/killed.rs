@@ -129,7 +129,7 @@ fn no_kill_loses_what_was_acknowledged_or_makes_two_heads_that_disagree() {
         let log = lives.authority.serve();
         lives.check(&log, sent);
         // Not always: the next life may find what this one left unfinished.
-        if dice.next() % 2 == 0 {
+        if dice.next().is_multiple_of(2) {
             let ended = log.end();
             assert!(ended.status.success(), "{ended}");
             audit(&lives.authority, &lives.ledger, &lives.seen.lock().unwrap());

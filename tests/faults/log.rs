@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::authority::{Authority, around_program};
 
 /// The longest that anything may take before a test fails.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 pub struct Log {
     pub address: SocketAddr,

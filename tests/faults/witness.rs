@@ -118,7 +118,7 @@ impl Drop for Witness {
 
 impl Shared {
     fn talk(&self, stream: TcpStream) -> Option<()> {
-        stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
+        stream.set_read_timeout(Some(Duration::from_mins(1))).ok()?;
         let mut reader = BufReader::new(stream);
         loop {
             let (path, body) = request(&mut reader)?;

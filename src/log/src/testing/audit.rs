@@ -109,7 +109,8 @@ async fn judge_tiles(world: &World, store: &dyn StoreReader, entries: &[Vec<u8>]
 /// Every entry is found by its identity where it stands, and a part of them, the last ones among it, by leaf hash.
 async fn judge_indexes(world: &World, store: &dyn StoreReader, entries: &[Vec<u8>]) {
     let origin = world.origin();
-    let by_leaf_hash = (0..).zip(entries).filter(|(number, _)| number % 32 == 0 || entries.len() - number < 8);
+    let by_leaf_hash =
+        (0_usize..).zip(entries).filter(|(number, _)| number.is_multiple_of(32) || entries.len() - number < 8);
     for (number, bytes) in by_leaf_hash {
         let number = u64::try_from(number).unwrap();
         let found = store.index_of_leaf_hash(&origin, leaf_hash(bytes)).await.unwrap();

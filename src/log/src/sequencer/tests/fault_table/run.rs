@@ -20,7 +20,7 @@ use crate::testing::audit::audit;
 use crate::testing::faulty::{Call, Faults, Form, faulty};
 
 /// Far more than anything here takes.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 /// The number of the submission that the fault meets.
 const MET: u64 = 1_000;
 /// How often anything is tried before the test gives up.
@@ -315,7 +315,10 @@ impl Life<'_> {
             self.submit(number).await;
         }
         assert_eq!(audit(&self.world, self.process.store.as_ref()).await.len(), before, "an entry is there twice");
-        assert_eq!(self.process.handle.as_ref().unwrap().published().unwrap().size.get(), before as u64);
+        assert_eq!(
+            self.process.handle.as_ref().unwrap().published().unwrap().size.get(),
+            u64::try_from(before).unwrap()
+        );
     }
 
     async fn frozen_for_good(&mut self) {
