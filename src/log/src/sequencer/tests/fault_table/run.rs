@@ -61,7 +61,7 @@ pub(super) async fn run(place: &dyn Place, row: Row) {
         Next::Restart => life.restart().await,
     }
     life.audit().await;
-    life.to_its_end(row).await;
+    life.live_on(row).await;
 }
 
 async fn opened(world: &World, place: &dyn Place, faults: &Arc<Faults>) -> Process {
@@ -299,7 +299,7 @@ impl Life<'_> {
     }
 
     /// Whatever happened: what the fault met is taken, then something new, and another process finds the same.
-    async fn to_its_end(&mut self, row: Row) {
+    async fn live_on(&mut self, row: Row) {
         if row.moment == Moment::Freeze {
             return self.frozen_for_good().await;
         }
