@@ -16,6 +16,10 @@ use crate::submitter::{Ledger, Outcome};
 /// More than any thread makes in the job.
 const MOST: usize = 1_000;
 
+/// After so many faults it is left at that: the log has replaced the connection that failed, and strace counts the calls
+/// of the new one's thread from the beginning, so that its n-th fails as well.
+const PATIENCE: usize = 20;
+
 /// Calls that fail together, and how.
 #[derive(Clone, Copy)]
 struct Injection {
@@ -101,7 +105,7 @@ fn job(authority: &Authority, ledger: &Ledger, injection: Injection) -> Came {
                 Outcome::Problem(answer) => {
                     assert!(answer.status == 503 && answer.has_retry_after(), "{text}: {answer:?} {}", answer.text());
                     faults += 1;
-                    None
+                    (faults >= PATIENCE).then_some(true)
                 }
                 // A connection may break where a call fails that the network needs; an end is judged below.
                 Outcome::Broken => (!log.is_running()).then_some(false),

@@ -4,8 +4,10 @@
 //! and does not fence off the first. A second process at another address takes over, and the first one ends as soon as it
 //! finds itself fenced off: it says so and ends as a whole, because whoever took one namespace over serves them all.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,9 @@ use crate::witness_client::{ClientError, HttpWitnessClient};
 
 /// How long requests under way have, beyond the deadline of a submission, when the service ends.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(5);
+
+/// The file in the database folder that a process locks while it starts.
+const START_LOCK: &str = "starting.lock";
 
 /// Why a namespace is not served.
 #[derive(Debug, Error)]
@@ -64,6 +69,14 @@ pub enum ServeError {
     /// There is no way to the witnesses.
     #[error(transparent)]
     WitnessClient(#[from] ClientError),
+    /// Whether another process is starting could not be found out.
+    #[error("cannot lock {}", path.display())]
+    StartLock {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
     /// A namespace was not started. The others were stopped again.
     #[error("namespace {namespace}: {source}")]
     Namespace {
@@ -153,6 +166,9 @@ struct Namespaces {
 
 async fn start_all(config: &Config, outside: &Outside) -> Result<Namespaces, ServeError> {
     let register: Arc<dyn HeadRegister> = Arc::new(FileRegister::open(&config.register_folder)?);
+    // One process starts at a time: of two that took over a namespace each from the other, both would end. A crash releases
+    // the lock with the descriptor.
+    let _starting = lock_start(&config.database_folder).await?;
     let mut started = Namespaces::default();
     for namespace in &config.namespaces {
         match start(config, namespace, &register, outside).await {
@@ -170,6 +186,19 @@ async fn start_all(config: &Config, outside: &Outside) -> Result<Namespaces, Ser
         }
     }
     Ok(started)
+}
+
+/// Waits until no other process is starting over this folder, and keeps others waiting while the file is open.
+async fn lock_start(folder: &Path) -> Result<File, ServeError> {
+    let path = folder.join(START_LOCK);
+    let file = path.clone();
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(file)?;
+        file.lock()?;
+        Ok(file)
+    });
+    let locked = locked.await.unwrap_or_else(|cancelled| Err(io::Error::other(cancelled)));
+    locked.map_err(|source| ServeError::StartLock { path, source })
 }
 
 async fn start(
