@@ -133,6 +133,9 @@ pub async fn open_sqlite(path: &Path, database: Database, open: Open) -> Result<
     bring_up_to_date(path, database).await?;
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
+        // After a failed write SQLite may have rolled a transaction back by itself. The driver then counts it as open for
+        // ever and begins no other one on that connection: it is closed, and another one is opened.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(connect_options(path).journal_mode(SqliteJournalMode::Wal))
         .await
         .map_err(sql_at(path))?;

@@ -287,3 +287,17 @@ async fn a_path_that_cannot_be_looked_at_is_a_fault_not_a_missing_file() {
         assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
     }
 }
+
+#[tokio::test]
+async fn a_transaction_that_sqlite_rolled_back_by_itself_blocks_no_later_one() {
+    let (_folder, path) = folder();
+    create(&path, Database::Witness).await;
+    let pool = open_sqlite(&path, Database::Witness, Open::Existing).await.unwrap();
+    // More often than there are connections.
+    for _ in 0..20 {
+        let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        // As SQLite does where the disk is full.
+        sqlx::raw_sql("ROLLBACK").execute(&mut *transaction).await.unwrap();
+    }
+    pool.begin_with("BEGIN IMMEDIATE").await.unwrap().commit().await.unwrap();
+}

@@ -94,6 +94,7 @@ pub fn status(world: &World) {
         ("origin", json!(world.trust.origin.as_str())),
         ("namespace", json!(world.trust.namespace())),
         ("state", json!("serving")),
+        ("without_quorum_since", Value::Null),
         ("size", json!(head.checkpoint().size.get())),
         ("root", json!(root_of(world))),
         ("head_time", json!(time_of(head.time().unwrap()))),
@@ -114,6 +115,7 @@ pub fn status(world: &World) {
         let at = stamped(witness["name"].as_str().unwrap()).map(time_of);
         assert_eq!(witness["last_success"], json!(at));
         assert_eq!(witness["last_failure"].is_null(), at.is_some());
+        assert_eq!(witness["last_failure_reason"].is_null(), at.is_some());
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use countermark_tlog::checkpoint::Origin;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
-use crate::sequencer::{Health, NamespaceHandle, OwnerState};
+use crate::sequencer::{Health, NamespaceHandle, OwnerState, WitnessFailureReason};
 
 const COMMITS: &str = "countermark_log_commits_total";
 const COMMIT_SECONDS: &str = "countermark_log_commit_seconds";
@@ -21,6 +21,9 @@ const QUEUED: &str = "countermark_log_queued_submissions";
 const COMMITTED_SIZE: &str = "countermark_log_committed_size";
 const PUBLISHED_SIZE: &str = "countermark_log_published_size";
 const HEAD_AGE: &str = "countermark_log_head_age_seconds";
+const WITHOUT_QUORUM: &str = "countermark_log_without_quorum_seconds";
+const SCRUB_FINDINGS: &str = "countermark_log_scrub_findings_total";
+const SCRUBBED_SIZE: &str = "countermark_log_scrubbed_size";
 const WITNESS_SILENCE: &str = "countermark_log_witness_silence_seconds";
 
 /// Says what each is, for whoever reads the text form.
@@ -36,6 +39,9 @@ pub(crate) fn describe() {
     describe_gauge!(COMMITTED_SIZE, "Entries that are durable");
     describe_gauge!(PUBLISHED_SIZE, "Entries under the newest published head");
     describe_gauge!(HEAD_AGE, "Seconds since the quorum cosigned the newest published head");
+    describe_gauge!(WITHOUT_QUORUM, "Seconds since rounds of witnesses began to end without a quorum; 0 while they do not");
+    describe_counter!(SCRUB_FINDINGS, "Places of the store that the signed tree says are wrong");
+    describe_gauge!(SCRUBBED_SIZE, "Entries that the last whole round of the scrubber read");
     describe_gauge!(WITNESS_SILENCE, "Seconds since a witness's last valid cosignature");
 }
 
@@ -58,14 +64,21 @@ pub(crate) fn problem(name: &'static str) {
 }
 
 /// A call to a witness gave no valid cosignature.
-pub(crate) fn witness_failed(origin: &Origin, witness: String) {
-    counter!(WITNESS_FAILURES, "origin" => origin.as_str().to_owned(), "witness" => witness).increment(1);
+pub(crate) fn witness_failed(origin: &Origin, witness: String, reason: WitnessFailureReason) {
+    let origin = origin.as_str().to_owned();
+    counter!(WITNESS_FAILURES, "origin" => origin, "witness" => witness, "reason" => reason.to_string()).increment(1);
+}
+
+/// The scrubber found a place of the store wrong.
+pub(crate) fn scrub_finding(origin: &Origin) {
+    counter!(SCRUB_FINDINGS, "origin" => origin.as_str().to_owned()).increment(1);
 }
 
 /// Sets the gauges of a namespace to what is so now.
 pub(crate) fn observe(handle: &NamespaceHandle) {
     let label = || handle.origin().as_str().to_owned();
-    let Health { state, queued, committed, published, head_age_seconds, witnesses } = handle.health();
+    let Health { state, queued, committed, published, head_age_seconds, without_quorum_since, witnesses } =
+        handle.health();
     for (candidate, word) in STATES {
         let is = if candidate == state { 1.0 } else { 0.0 };
         gauge!(STATE, "origin" => label(), "state" => word).set(is);
@@ -79,6 +92,8 @@ pub(crate) fn observe(handle: &NamespaceHandle) {
         gauge!(HEAD_AGE, "origin" => label()).set(number(age));
     }
     let now = handle.now().unix();
+    let without = without_quorum_since.map_or(0, |since| now.saturating_sub(since.unix()));
+    gauge!(WITHOUT_QUORUM, "origin" => label()).set(number(without));
     for witness in witnesses {
         if let Some(last) = witness.last_success {
             let silence = now.saturating_sub(last.unix());

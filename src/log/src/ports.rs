@@ -31,7 +31,7 @@ pub trait Clock: Send + Sync {
 
 /// Fault: a part of the outside world failed and may or may not have done what it was asked.
 #[derive(Debug, Error)]
-#[error("{port} failed to {action}")]
+#[error("{port} failed to {action}: {source}")]
 pub struct PortFault {
     /// Which port.
     pub port: PortName,

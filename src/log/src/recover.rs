@@ -333,6 +333,10 @@ impl Loaded {
         }
         match ports.register.compare_and_swap(origin, self.registered.as_ref(), head).await {
             Ok(()) => Ok(Self { registered: Some(head.clone()), ..self }),
+            // A writer that was fenced off meanwhile has registered the head that it had committed: this very one.
+            Err(RegisterError::Conflict { found: Some(found) }) if found == *head => {
+                Ok(Self { registered: Some(found), ..self })
+            }
             Err(RegisterError::Conflict { .. }) => Err(LoadError::RegisterMoved),
             Err(RegisterError::Fault(fault)) => Err(fault.into()),
         }

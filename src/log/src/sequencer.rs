@@ -14,6 +14,7 @@ mod queue;
 mod start;
 mod submission;
 mod supervise;
+mod witness_health;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub use queue::{QUEUE_BYTES_MAX, queue_max};
 pub use start::{CreateError, SettingsError, StartError, create, start};
 pub(crate) use start::{Follower, read_only};
 pub use submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
+pub(crate) use witness_health::WitnessRounds;
+pub use witness_health::{WitnessFailure, WitnessFailureReason, WitnessHealth};
 
 /// The bytes after which no further entry joins a commit: 16 MiB.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -127,6 +130,16 @@ pub struct Health {
     pub head_age_seconds: Option<u64>,
     /// Every witness, in the order of the settings.
     pub witnesses: Vec<WitnessHealth>,
+    /// Since when every witness round has ended without a quorum.
+    pub without_quorum_since: Option<Timestamp>,
+}
+
+impl Health {
+    /// Whether an entry is committed that too few witnesses cosign for it to be published.
+    #[must_use]
+    pub fn waits_for_quorum(&self) -> bool {
+        self.without_quorum_since.is_some() && self.published.is_none_or(|(size, _)| size < self.committed)
+    }
 }
 
 /// What the owner task of a namespace does.
@@ -140,25 +153,6 @@ pub enum OwnerState {
     Frozen,
     /// Stopped for good: shut down, fenced off by another process, or what it read again contradicts what it signed.
     Stopped,
-}
-
-/// What a witness last said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WitnessHealth {
-    /// The witness's name, from its key.
-    pub name: String,
-    /// Where it is.
-    pub url: String,
-    /// Its last valid cosignature.
-    pub last_success: Option<Timestamp>,
-    /// Its last failure since then.
-    pub last_error: Option<(Timestamp, String)>,
-}
-
-impl WitnessHealth {
-    pub(crate) fn unheard(witness: &WitnessEndpoint) -> Self {
-        Self { name: witness.vkey.name().to_string(), url: witness.url.clone(), last_success: None, last_error: None }
-    }
 }
 
 #[cfg(test)]

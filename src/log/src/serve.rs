@@ -1,10 +1,13 @@
 //! Serving: everything opened, every namespace started, one listener, and an orderly end.
 //!
 //! Invariant: the listener is bound before any namespace is taken over. A second process at the same address fails there
-//! and does not fence off the first.
+//! and does not fence off the first. A second process at another address takes over, and the first one ends as soon as it
+//! finds itself fenced off: it says so and ends as a whole, because whoever took one namespace over serves them all.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +18,12 @@ use metrics_exporter_prometheus::BuildError;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::auth::{TokenGate, TokenKeysError};
 use crate::clock::SystemClock;
-use crate::config::{Config, NamespaceConfig, OpenNamespaceError};
+use crate::config::{Config, DatabaseConfig, NamespaceConfig, OpenNamespaceError};
 use crate::create::Outside;
 use crate::export::continuous::Continuous;
 use crate::export::{ExportedLog, Exporter};
@@ -28,13 +31,16 @@ use crate::head_register::{self, OpenRegisterError};
 use crate::http::{self, Service, exposition};
 use crate::objects::access::{Access, AccessError};
 use crate::objects::bucket::CALL_TIMEOUT;
-use crate::ports::HeadRegister;
+use crate::ports::{HeadRegister, WriterEpoch};
 use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
 use crate::stores::{OpenStoreError, Stores};
 use crate::witness_client::{ClientError, HttpWitnessClient};
 
 /// How long requests under way have, beyond the deadline of a submission, when the service ends.
 const SHUTDOWN_MARGIN: Duration = Duration::from_secs(5);
+
+/// The file in the database folder that a process locks while it starts.
+const START_LOCK: &str = "starting.lock";
 
 /// Why a namespace is not served.
 #[derive(Debug, Error)]
@@ -77,6 +83,14 @@ pub enum ServeError {
     /// There is no way to the witnesses.
     #[error(transparent)]
     WitnessClient(#[from] ClientError),
+    /// Whether another process is starting could not be found out.
+    #[error("cannot lock {}", path.display())]
+    StartLock {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
     /// A namespace was not started. The others were stopped again.
     #[error("namespace {namespace}: {source}")]
     Namespace {
@@ -85,9 +99,22 @@ pub enum ServeError {
         /// Why not.
         source: Box<ServeNamespaceError>,
     },
+    /// It served, until another process took a namespace over.
+    #[error(
+        "namespace {namespace}: another process writes to this namespace ({found}, this process had {held}); \
+         this process has ended"
+    )]
+    TakenOver {
+        /// The namespace.
+        namespace: String,
+        /// The epoch of this process.
+        held: WriterEpoch,
+        /// The epoch in force.
+        found: WriterEpoch,
+    },
 }
 
-/// Serves until `shutdown` completes. `on_ready` is called once, with the bound address, when requests are answered.
+/// Serves until `shutdown` completes, or another process takes a namespace over. `on_ready` is called once, with the bound address, when requests are answered.
 ///
 /// At the end no new connection is taken, requests under way are finished, then every namespace stops.
 pub async fn serve(
@@ -121,40 +148,40 @@ pub(crate) async fn serve_with(
     };
     let namespaces = start_all(&config, outside).await?;
     warn_of_one_key_id(&config);
-    let exports = match export_all(&config, &namespaces) {
+    let exports = match export_all(&config, &namespaces.handles) {
         Ok(exports) => exports,
         Err(refused) => {
             stop_all(namespaces).await;
             return Err(refused);
         }
     };
-    let handles = namespaces.iter().map(|(handle, _)| handle.clone());
-    let mut service = Service::new(handles, tokens, config.submission_deadline);
+    let Namespaces { handles, mut ends } = namespaces;
+    let mut service = Service::new(handles.iter().cloned(), tokens, config.submission_deadline);
     for (namespace, export) in &exports {
         service.show_export(namespace, export.status.clone());
     }
     let measuring = match metrics {
-        Some(listener) => {
-            let handles = namespaces.iter().map(|(handle, _)| handle.clone()).collect();
-            Some(Listening::begin(listener, exposition::router(handles)?))
-        }
+        Some(listener) => Some(Listening::begin(listener, exposition::router(handles.clone())?)),
         None => None,
     };
     let end = Listening::begin(listener, http::router(Arc::new(service)));
-    tracing::info!(%address, namespaces = namespaces.len(), "serving");
+    tracing::info!(%address, namespaces = handles.len(), "serving");
     on_ready(address);
-    shutdown.await;
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        taken_over = taken_over(&mut ends) => Err(taken_over),
+    };
     end.finish(config.submission_deadline.saturating_add(SHUTDOWN_MARGIN)).await;
     for (_, export) in exports {
         export.stop().await;
     }
-    stop_all(namespaces).await;
+    stop_all(Namespaces { handles, ends }).await;
     // The last that can be seen of a service is how it ends.
     if let Some(measuring) = measuring {
         measuring.finish(SHUTDOWN_MARGIN).await;
     }
     tracing::info!("ended");
-    Ok(())
+    ended
 }
 
 /// Binds the address; gives it with the port that was taken.
@@ -167,14 +194,33 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
 /// A namespace that is being served, and the task that says how it ended.
 type Started = (NamespaceHandle, JoinHandle<Ended>);
 
-async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, ServeError> {
+/// How a namespace ended; an error means that its task panicked.
+type NamespaceEnd = (NamespaceHandle, Result<Ended, JoinError>);
+
+/// Every namespace that is being served.
+#[derive(Default)]
+struct Namespaces {
+    handles: Vec<NamespaceHandle>,
+    ends: JoinSet<NamespaceEnd>,
+}
+
+async fn start_all(config: &Config, outside: &Outside) -> Result<Namespaces, ServeError> {
     let stores = Stores::open(&config.database).await?;
     let credentials = config.object_store_credentials.as_deref();
     let register = head_register::open(&config.register, credentials).await?;
-    let mut started = Vec::with_capacity(config.namespaces.len());
+    // One process starts at a time: of two that took over a namespace each from the other, both would end. A crash releases
+    // the lock with the descriptor. On PostgreSQL, where the processes may be on two machines, nothing holds them apart.
+    let _starting = match &config.database {
+        DatabaseConfig::Folder(folder) => Some(lock_start(folder).await?),
+        DatabaseConfig::Postgres(_) => None,
+    };
+    let mut started = Namespaces::default();
     for namespace in &config.namespaces {
         match start(&stores, namespace, &register, outside).await {
-            Ok(one) => started.push(one),
+            Ok((handle, task)) => {
+                started.handles.push(handle.clone());
+                started.ends.spawn(async move { (handle, task.await) });
+            }
             Err(source) => {
                 stop_all(started).await;
                 return Err(ServeError::Namespace {
@@ -188,18 +234,31 @@ async fn start_all(config: &Config, outside: &Outside) -> Result<Vec<Started>, S
 }
 
 /// Begins to export every namespace, if the configuration says where to.
-fn export_all(config: &Config, namespaces: &[Started]) -> Result<Vec<(String, Continuous)>, ServeError> {
+fn export_all(config: &Config, namespaces: &[NamespaceHandle]) -> Result<Vec<(String, Continuous)>, ServeError> {
     let Some(place) = &config.export else { return Ok(Vec::new()) };
     let credentials = config.object_store_credentials.as_deref();
     let objects = place.open(|| Access::read(credentials), CALL_TIMEOUT)?;
     let mut exports = Vec::with_capacity(namespaces.len());
-    for (handle, _) in namespaces {
+    for handle in namespaces {
         let log = ExportedLog::of(handle.identity())?;
         let exporter = Exporter::new(log, handle.store(), Arc::clone(&objects));
         let export = Continuous::begin(exporter, handle.watch_published());
         exports.push((handle.namespace().to_string(), export));
     }
     Ok(exports)
+}
+
+/// Waits until no other process is starting over this folder, and keeps others waiting while the file is open.
+async fn lock_start(folder: &Path) -> Result<File, ServeError> {
+    let path = folder.join(START_LOCK);
+    let file = path.clone();
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = File::create(file)?;
+        file.lock()?;
+        Ok(file)
+    });
+    let locked = locked.await.unwrap_or_else(|cancelled| Err(io::Error::other(cancelled)));
+    locked.map_err(|source| ServeError::StartLock { path, source })
 }
 
 async fn start(
@@ -218,13 +277,33 @@ async fn start(
     Ok(sequencer::start(settings, ports).await.map_err(Box::new)?)
 }
 
-async fn stop_all(namespaces: Vec<Started>) {
-    for (handle, task) in namespaces {
+/// Waits until a namespace is fenced off. One that stopped for another reason is still read here; it has said why.
+async fn taken_over(ends: &mut JoinSet<NamespaceEnd>) -> ServeError {
+    loop {
+        match ends.join_next().await {
+            Some(Ok((handle, Ok(Ended::Fenced { held, found })))) => {
+                return ServeError::TakenOver { namespace: handle.namespace().to_string(), held, found };
+            }
+            Some(Ok((handle, Ok(Ended::ShutDown | Ended::Contradiction(_) | Ended::Panicked) | Err(_)))) => {
+                tracing::warn!(origin = %handle.origin(), "the namespace is only read from now on");
+            }
+            Some(Err(_)) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn stop_all(namespaces: Namespaces) {
+    let Namespaces { handles, mut ends } = namespaces;
+    for handle in handles {
         handle.shutdown().await;
-        match task.await {
-            Ok(Ended::ShutDown) => {}
+    }
+    while let Some(ended) = ends.join_next().await {
+        match ended {
+            // An error: nothing in the waiting task panics, and it is not aborted.
+            Ok((_, Ok(Ended::ShutDown))) | Err(_) => {}
             // The namespace has said why when it happened.
-            Ok(Ended::Fenced { .. } | Ended::Contradiction(_) | Ended::Panicked) | Err(_) => {
+            Ok((handle, Ok(Ended::Fenced { .. } | Ended::Contradiction(_) | Ended::Panicked) | Err(_))) => {
                 tracing::warn!(origin = %handle.origin(), "the namespace had stopped before");
             }
         }

@@ -28,7 +28,7 @@ use crate::metrics;
 use crate::ports::{StoredPublication, WitnessEndpoint};
 use crate::proofs::TileReader;
 use crate::published::{Committed, Published, stopped};
-use crate::sequencer::{NamespaceSettings, Ports, WitnessHealth};
+use crate::sequencer::{NamespaceSettings, Ports, WitnessFailure, WitnessRounds};
 
 use ask::{Asked, Question, ask};
 
@@ -42,7 +42,7 @@ pub(crate) struct PublisherParts {
     pub(crate) settings: Arc<NamespaceSettings>,
     pub(crate) ports: Ports,
     pub(crate) reader: Arc<TileReader>,
-    pub(crate) health: Arc<Mutex<Vec<WitnessHealth>>>,
+    pub(crate) rounds: Arc<Mutex<WitnessRounds>>,
     /// The size that each witness knows, in the order of the settings.
     pub(crate) known: Vec<TreeSize>,
     pub(crate) committed: watch::Receiver<Arc<Committed>>,
@@ -197,11 +197,14 @@ impl Publisher {
         let now = timestamp(self.parts.ports.clock.now_ms());
         let outcome = asked.outcome;
         {
-            let mut health = self.parts.health.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(health) = health.get_mut(position) {
+            let mut rounds = self.parts.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(health) = rounds.witnesses.get_mut(position) {
                 match &outcome {
-                    Ok(_) => (health.last_success, health.last_error) = (Some(now), None),
-                    Err(failure) => health.last_error = Some((now, failure.to_string())),
+                    Ok(_) => (health.last_success, health.last_failure) = (Some(now), None),
+                    Err(failure) => {
+                        let (reason, detail) = (failure.reason(), failure.to_string());
+                        health.last_failure = Some(WitnessFailure { at: now, reason, detail });
+                    }
                 }
             }
         }
@@ -209,8 +212,9 @@ impl Publisher {
             Ok(cosignature) => cosignature,
             Err(failure) => {
                 let witness = self.peers.get(position).map(|peer| peer.witness.vkey.name().to_string());
-                metrics::witness_failed(&self.parts.settings.origin, witness.clone().unwrap_or_default());
-                warn!(witness, size = %asked.size, %failure, "a witness gave no cosignature");
+                let reason = failure.reason();
+                metrics::witness_failed(&self.parts.settings.origin, witness.clone().unwrap_or_default(), reason);
+                warn!(witness, size = %asked.size, %reason, %failure, "a witness gave no cosignature");
                 return;
             }
         };
@@ -234,6 +238,7 @@ impl Publisher {
             self.round = Some(round);
             return;
         }
+        self.note_quorum(met);
         if met && self.publish(&round).await {
             self.backoff = RETRY_BACKOFF_MIN;
             self.next_round = Instant::now() + self.parts.settings.recosign_every;
@@ -245,6 +250,13 @@ impl Publisher {
         self.next_round = Instant::now() + self.backoff;
         self.backoff = (self.backoff * 2).min(RETRY_BACKOFF_MAX);
         self.left_over = Some(round);
+    }
+
+    /// Notes whether a round met the quorum, for whoever asks how the namespace is doing.
+    fn note_quorum(&self, met: bool) {
+        let now = timestamp(self.parts.ports.clock.now_ms());
+        let mut rounds = self.parts.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.without_quorum_since = if met { None } else { rounds.without_quorum_since.or(Some(now)) };
     }
 
     fn meets_quorum(&self, round: &Round) -> bool {

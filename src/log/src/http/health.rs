@@ -26,6 +26,8 @@ struct NamespaceReadiness {
     name: String,
     ready: bool,
     serving: bool,
+    /// Whether nothing waits for witnesses that do not cosign.
+    quorum: bool,
     head_age_seconds: Option<u64>,
     max_head_age_seconds: u64,
 }
@@ -36,14 +38,16 @@ impl NamespaceReadiness {
         let health = handle.health();
         let limit = head_age_limit(served);
         let fresh = health.head_age_seconds.is_some_and(|age| age < limit);
+        let quorum = !health.waits_for_quorum();
         let serving = match health.state {
             OwnerState::Serving | OwnerState::Reloading | OwnerState::Frozen => true,
             OwnerState::Stopped => false,
         };
         Self {
             name: handle.namespace().to_string(),
-            ready: serving && fresh,
+            ready: serving && fresh && quorum,
             serving,
+            quorum,
             head_age_seconds: health.head_age_seconds,
             max_head_age_seconds: limit,
         }
@@ -64,7 +68,7 @@ pub(super) async fn healthz(RawQuery(query): RawQuery) -> Result<Response, Probl
     Ok(answer::json(StatusCode::OK, &json!({"up": true}), Freshness::Never))
 }
 
-/// `GET /readyz`: every namespace takes submissions and has a published head that clients accept as current.
+/// `GET /readyz`: every namespace takes submissions, publishes them, and has a head that clients accept as current.
 pub(super) async fn readyz(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,

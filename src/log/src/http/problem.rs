@@ -65,7 +65,7 @@ problems! {
     NotActive 404 "not-active" "The statement of this epoch is not countersigned yet."
     NothingActive 404 "nothing-active" "No statement of this namespace is active yet."
     RenewalNeeded 409 "renewal-needed" "More entries follow the newest activation than a bundle may carry."
-    NotReady 503 "not-ready" "A namespace has no published head that is young enough."
+    NotReady 503 "not-ready" "A namespace has no head that is young enough, or cannot publish one."
     // Who asks.
     SubmissionsClosed 403 "submissions-closed" "This server takes no submissions."
     TokenMissing 401 "token-missing" "A submission needs a bearer token."
@@ -122,6 +122,7 @@ problems! {
     Overloaded 503 "overloaded" "Too many requests are under way."
     TimedOut 503 "timed-out" "The request took too long and was given up."
     NotCommittedInTime 503 "not-committed-in-time" "The deadline passed first; sending the submission again is safe."
+    StorageUnavailable 503 "storage-unavailable" "The log's storage failed; sending the submission again is safe."
     Stopped 503 "stopped" "The namespace has stopped."
     Fault 500 "fault" "The server failed."
 }

@@ -86,8 +86,10 @@ impl From<SubmitError> for Problem {
             }
             SubmitError::Fault { reason } => match reason {
                 // The sequencer has logged these with their cause.
-                SubmitFault::Signing | SubmitFault::SelfCheck | SubmitFault::NotKept | SubmitFault::Unknown => {
-                    Self::new(ProblemKind::Fault, text)
+                SubmitFault::Signing | SubmitFault::SelfCheck => Self::new(ProblemKind::Fault, text),
+                // A disk that is full today is not full for ever.
+                SubmitFault::NotKept | SubmitFault::Unknown => {
+                    Self::new(ProblemKind::StorageUnavailable, text).retry_after(RETRY_AFTER)
                 }
                 SubmitFault::Stopped => Self::new(ProblemKind::Stopped, text),
             },

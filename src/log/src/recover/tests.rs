@@ -143,6 +143,25 @@ async fn a_register_that_a_crash_left_behind_is_moved() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_register_that_the_writer_before_moves_meanwhile_is_no_hindrance() {
+    let world = World::new();
+    let store = stopped_log(&world).await;
+    let origin = world.origin();
+    let newest = world.register.history(&origin).pop().unwrap();
+    world.register.force(&origin, Some(signed(&world, 0, countermark_tlog::hash::empty_root().0.0)));
+    let faults = Arc::new(Faults::default());
+    faults.hold(Call::CompareAndSwap);
+    let ports = faulty(world.ports(store), &faults);
+    let starting = tokio::spawn(crate::sequencer::start(world.settings(), ports));
+    faults.until_held(1).await;
+    // It was taken over between its commit and the register, and finishes now.
+    world.register.force(&origin, Some(newest));
+    faults.release();
+    let (handle, _) = starting.await.unwrap().unwrap();
+    assert_eq!(handle.committed().0.get(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_register_is_refused_once_the_log_has_grown() {
     let world = World::new();
     let store = Arc::new(MemoryStore::default());

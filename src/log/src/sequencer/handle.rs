@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::queue::{Queue, Refused};
 use super::submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
-use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessHealth};
+use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessRounds};
 use crate::foundation::Foundation;
 use crate::ports::{Clock, StoreReader};
 use crate::proofs::{ReadError, TileReader};
@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) queue: Option<Queue>,
     pub(super) views: Views,
     pub(super) reader: Arc<TileReader>,
-    pub(super) witnesses: Arc<Mutex<Vec<WitnessHealth>>>,
+    pub(super) witnesses: Arc<Mutex<WitnessRounds>>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) ended: watch::Receiver<bool>,
 }
@@ -125,13 +125,15 @@ impl NamespaceHandle {
     pub fn health(&self) -> Health {
         let published = self.published();
         let now = self.shared.clock.now_ms() / 1_000;
+        let rounds = self.shared.witnesses.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Health {
             state: self.state(),
             queued: self.shared.queue.as_ref().map_or(0, Queue::depth),
             committed: self.committed().0,
             published: published.as_ref().map(|published| (published.size, published.head_time)),
             head_age_seconds: published.as_ref().map(|published| now.saturating_sub(published.head_time.unix())),
-            witnesses: self.shared.witnesses.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            witnesses: rounds.witnesses,
+            without_quorum_since: rounds.without_quorum_since,
         }
     }
 

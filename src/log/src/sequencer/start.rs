@@ -19,7 +19,7 @@ use tracing::{Instrument as _, info, info_span};
 use super::handle::{NamespaceHandle, Shared};
 use super::owner::{Ended, Owner};
 use super::supervise::supervise;
-use super::{Certifying, Identity, NamespaceSettings, OwnerState, Ports, WitnessHealth, queue};
+use super::{Certifying, Identity, NamespaceSettings, OwnerState, Ports, WitnessRounds, queue};
 use crate::foundation::{Foundation, NextState};
 use crate::ports::{Clock, CreateNamespaceError, LogKind, PortFault, RegisterError, StoreReader, StoredHead, WriterId};
 use crate::proofs::TileReader;
@@ -230,8 +230,7 @@ fn spawn(
     let (queue, queued) = queue::queue(settings.foundation.kind());
     let (stop, stopping) = watch::channel(false);
     let (ended_sender, ended) = watch::channel(false);
-    let health: Vec<WitnessHealth> = settings.witnesses.iter().map(WitnessHealth::unheard).collect();
-    let health = Arc::new(Mutex::new(health));
+    let rounds = Arc::new(Mutex::new(WitnessRounds::unheard(&settings.witnesses)));
     let store: Arc<dyn StoreReader> = ports.store.clone();
     let reader = Arc::new(TileReader::new(settings.origin.clone(), store, views.committed.clone()));
     let owner = Owner {
@@ -250,7 +249,7 @@ fn spawn(
         settings: Arc::clone(settings),
         ports: ports.clone(),
         reader: Arc::clone(&reader),
-        health: Arc::clone(&health),
+        rounds: Arc::clone(&rounds),
         known,
         committed: views.committed.clone(),
         witnessed: senders.witnessed,
@@ -261,7 +260,7 @@ fn spawn(
     let supervisor = tokio::spawn(supervise(owner, publisher, stop.clone(), ended_sender).instrument(span));
     let (identity, clock) = (settings.identity(), ports.clock);
     let queue = Some(queue);
-    let handle = NamespaceHandle::new(Shared { identity, clock, queue, views, reader, witnesses: health, stop, ended });
+    let handle = NamespaceHandle::new(Shared { identity, clock, queue, views, reader, witnesses: rounds, stop, ended });
     (handle, supervisor)
 }
 

@@ -1,3 +1,4 @@
+mod fault_table;
 mod faults;
 mod raw;
 mod refusals;
@@ -382,5 +383,5 @@ async fn health_tells_what_every_witness_last_did() {
     assert_eq!((health.published.unwrap().0, health.head_age_seconds), (size(2), Some(30)));
     assert_eq!(health.witnesses[0].last_success.unwrap().unix(), NOW);
     assert_eq!(health.witnesses[3].name, "w3.example");
-    assert_eq!(health.witnesses[3].last_error.as_ref().unwrap().1, "the witness answered 500");
+    assert_eq!(health.witnesses[3].last_failure.as_ref().unwrap().detail, "the witness answered 500");
 }

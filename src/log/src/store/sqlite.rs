@@ -15,7 +15,7 @@ use countermark_tlog::hash::LeafHash;
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tile::TileCoord;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ports::{
     CommitError, CreateNamespaceError, FreezeError, LogKind, PortFault, PortFuture, Store, StoreReader,
@@ -44,10 +44,20 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Takes an open database at its newest schema.
     pub async fn open(pool: SqlitePool) -> Result<Self, PortFault> {
-        const ACTION: &str = "open the connection that writes";
-        let mut writer = pool.connect_options().connect().await.map_err(fault(ACTION))?;
-        sqlx::raw_sql(WRITER_PRAGMAS).execute(&mut writer).await.map_err(fault(ACTION))?;
+        let writer = connect_writer(&pool).await?;
         Ok(Self { pool, writer: Arc::new(Mutex::new(writer)) })
+    }
+
+    /// The connection that writes, with no transaction open.
+    async fn writing(&self, action: &'static str) -> Result<MutexGuard<'_, SqliteConnection>, PortFault> {
+        let mut writer = self.writer.lock().await;
+        // After a failed write SQLite may have rolled a transaction back by itself. The driver then counts it as open for
+        // ever and begins no other one: such a connection is replaced, or a disk that was full once would end the log.
+        if writer.is_in_transaction() && (writer.ping().await.is_err() || writer.is_in_transaction()) {
+            tracing::warn!(action, "the connection that writes is replaced");
+            *writer = connect_writer(&self.pool).await?;
+        }
+        Ok(writer)
     }
 
     /// The origins of all logs in this store, sorted.
@@ -60,7 +70,7 @@ impl SqliteStore {
 
     async fn create(&self, kind: LogKind, first: &SignedBatch) -> Result<(), CreateNamespaceError> {
         const ACTION: &str = "create a namespace";
-        let mut connection = self.writer.lock().await;
+        let mut connection = self.writing(ACTION).await?;
         let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         let size = to_sql(first.head().size.get(), ACTION)?;
         let exists: Option<i64> = sqlx::query_scalar("SELECT log_id FROM log WHERE origin = ?")
@@ -94,7 +104,7 @@ impl SqliteStore {
         last_held: Option<WriterEpoch>,
     ) -> Result<WriterTaken, TakeWriterError> {
         const ACTION: &str = "take over a namespace";
-        let mut connection = self.writer.lock().await;
+        let mut connection = self.writing(ACTION).await?;
         let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         let row: Option<(i64, i64, Vec<u8>, i64, String, bool)> = sqlx::query_as(
             "SELECT log_id, writer_epoch, writer_id, created_size, kind, frozen FROM log WHERE origin = ?",
@@ -126,7 +136,7 @@ impl SqliteStore {
 
     async fn add(&self, epoch: WriterEpoch, batch: &SignedBatch) -> Result<(), CommitError> {
         const ACTION: &str = "commit a batch";
-        let mut connection = self.writer.lock().await;
+        let mut connection = self.writing(ACTION).await?;
         let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         // The fence: a compare-and-swap on writer epoch and size, in the transaction that adds the entries.
         let log_id: Option<i64> = sqlx::query_scalar(
@@ -165,7 +175,7 @@ impl SqliteStore {
 
     async fn freeze_log(&self, origin: &Origin) -> Result<TreeSize, FreezeError> {
         const ACTION: &str = "freeze a log";
-        let mut connection = self.writer.lock().await;
+        let mut connection = self.writing(ACTION).await?;
         let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         let size: Option<i64> = sqlx::query_scalar("UPDATE log SET frozen = 1 WHERE origin = ? RETURNING size")
             .bind(origin.as_str())
@@ -248,7 +258,7 @@ impl SqliteStore {
 
     async fn keep_publication(&self, origin: &Origin, publication: &StoredPublication) -> Result<(), PortFault> {
         const ACTION: &str = "keep a published head";
-        let mut connection = self.writer.lock().await;
+        let mut connection = self.writing(ACTION).await?;
         let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         sqlx::query(
             "INSERT INTO publication (log_id, size, note) SELECT log_id, ?, ? FROM log WHERE origin = ? \
@@ -275,6 +285,14 @@ impl SqliteStore {
         .map_err(fault(ACTION))?;
         row.map(|(size, note)| Ok(StoredPublication { size: rows::tree_size(size, ACTION)?, note })).transpose()
     }
+}
+
+/// Opens a connection that writes.
+async fn connect_writer(pool: &SqlitePool) -> Result<SqliteConnection, PortFault> {
+    const ACTION: &str = "open the connection that writes";
+    let mut writer = pool.connect_options().connect().await.map_err(fault(ACTION))?;
+    sqlx::raw_sql(WRITER_PRAGMAS).execute(&mut writer).await.map_err(fault(ACTION))?;
+    Ok(writer)
 }
 
 impl StoreReader for SqliteStore {

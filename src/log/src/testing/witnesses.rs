@@ -25,10 +25,14 @@ pub(crate) enum Manner {
     Status(u16),
     /// Answers 200 and nonsense.
     Garbage,
+    /// Answers with more bytes than are read.
+    TooLong,
     /// Cosigns with the wrong key under its own name.
     BadSignature,
     /// Cosigns for the year 292 277 026 596.
     BadStamp,
+    /// Cosigns, with its own key, another head than it was asked about.
+    OtherHead,
     /// Answers 200 without a line of its own.
     SomebodyElse,
     /// Answers 409 with a size that nobody asked about, whatever it is asked.
@@ -144,6 +148,13 @@ impl SimulatedWitnesses {
                 let line = Cosignature { timestamp: 1, signature: [7; 64] }.to_note_signature(&peer.vkey);
                 UntrustedWitnessAnswer::Cosignatures(line.to_line().into_bytes())
             }
+            Manner::TooLong => return Err(WitnessError::TooLong),
+            Manner::OtherHead => {
+                let message = cosignature_message(1, "log.example/backup\n7\nnot this head\n");
+                let signature = peer.signer.make_signature(&message).try_into().unwrap();
+                let line = Cosignature { timestamp: 1, signature }.to_note_signature(&peer.vkey);
+                UntrustedWitnessAnswer::Cosignatures(line.to_line().into_bytes())
+            }
             Manner::SomebodyElse => {
                 let other = TestSigner::new(countermark_keys::Role::Witness, 99);
                 let vkey = other.vkey("other.example", peer.vkey.kind());
@@ -202,7 +213,9 @@ impl WitnessClient for SimulatedWitnesses {
                 Manner::Unreachable => Err(unreachable()),
                 Manner::Status(status) => Err(WitnessError::Status { status }),
                 Manner::Garbage => Ok(Some(b"<html>\n".to_vec())),
+                Manner::TooLong => Err(WitnessError::TooLong),
                 Manner::Honest
+                | Manner::OtherHead
                 | Manner::BadSignature
                 | Manner::BadStamp
                 | Manner::SomebodyElse

@@ -161,11 +161,7 @@ impl World {
 
     /// Makes the namespace in the store.
     pub(crate) async fn create(&self, store: Arc<dyn Store>) {
-        let first = match self.kind {
-            LogKind::FleetKeys => vec![self.first_entry()],
-            LogKind::Raw => vec![],
-        };
-        sequencer::create(&self.settings(), first, &self.ports(store)).await.unwrap();
+        sequencer::create(&self.settings(), self.first_entries(), &self.ports(store)).await.unwrap();
     }
 
     /// Starts the namespace of the store.
@@ -181,7 +177,29 @@ impl World {
         (store, handle)
     }
 
-    /// The policy change that every log begins with.
+    /// What a log of this kind is made with.
+    pub(crate) fn first_entries(&self) -> Vec<Vec<u8>> {
+        match self.kind {
+            LogKind::FleetKeys => vec![self.first_entry()],
+            LogKind::Raw => vec![],
+        }
+    }
+
+    /// An entry that changes nothing in a log of this kind, another one for each number, and its submission.
+    pub(crate) fn numbered(&self, number: u64) -> (Vec<u8>, Submission) {
+        match self.kind {
+            LogKind::FleetKeys => {
+                let evidence = self.evidence(number);
+                (evidence.write(), entry(&evidence))
+            }
+            LogKind::Raw => {
+                let bytes = format!("opaque entry {number}").into_bytes();
+                (bytes.clone(), Submission::raw(bytes.into()).unwrap())
+            }
+        }
+    }
+
+    /// The policy change that every fleet-keys log begins with.
     pub(crate) fn first_entry(&self) -> Vec<u8> {
         self.policy_change(1, PolicySet::shipped(Side::Authority).digest()).write()
     }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::ports::{UntrustedWitnessAnswer, WitnessClient, WitnessEndpoint, WitnessError};
 use crate::proofs::{ReadError, TileReader};
 use crate::published::Committed;
+use crate::sequencer::WitnessFailureReason;
 
 /// Everything that one question needs.
 pub(super) struct Question {
@@ -67,6 +68,21 @@ pub(super) enum AskError {
     Proof(#[from] ReadError),
     #[error("the signed head cannot be read back: {0}")]
     Head(#[from] CheckpointError),
+}
+
+impl AskError {
+    /// Which kind of failure it is, for whoever acts on it.
+    pub(super) const fn reason(&self) -> WitnessFailureReason {
+        match self {
+            Self::Timeout => WitnessFailureReason::Timeout,
+            Self::Client(WitnessError::Unreachable { .. }) => WitnessFailureReason::Unreachable,
+            Self::Client(WitnessError::Status { .. }) | Self::Refused { .. } => WitnessFailureReason::Refused,
+            Self::Client(WitnessError::TooLong) | Self::Malformed(_) | Self::NoSize => WitnessFailureReason::Malformed,
+            Self::NoCosignature | Self::Cosignature(_) | Self::Stamp { .. } => WitnessFailureReason::InvalidCosignature,
+            Self::Ahead { .. } | Self::Undecided { .. } => WitnessFailureReason::Conflict,
+            Self::Proof(_) | Self::Head(_) => WitnessFailureReason::NotAsked,
+        }
+    }
 }
 
 /// Asks, and asks once more if the witness names another size.

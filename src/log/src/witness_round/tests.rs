@@ -5,7 +5,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::ports::StoreReader as _;
-use crate::sequencer::{NamespaceHandle, SubmitError, WaitLevel, start};
+use crate::sequencer::{NamespaceHandle, SubmitError, WaitLevel, WitnessFailureReason, start};
 use crate::store::memory::MemoryStore;
 use crate::testing::audit::audit;
 use crate::testing::faulty::{Call, Faults, Form, faulty};
@@ -14,18 +14,21 @@ use crate::testing::{Manner, NOW, World};
 
 const LONG: Duration = Duration::from_mins(10);
 
-/// Every way in which a witness can fail.
-const BAD: [Manner; 10] = [
-    Manner::Status(404),
-    Manner::Status(500),
-    Manner::Garbage,
-    Manner::BadSignature,
-    Manner::BadStamp,
-    Manner::SomebodyElse,
-    Manner::Claims(3),
-    Manner::Claims(1_000_000),
-    Manner::ClaimsNonsense,
-    Manner::Unreachable,
+/// Every way in which a witness can fail, and the name that it gets.
+const BAD: [(Manner, WitnessFailureReason); 13] = [
+    (Manner::Status(404), WitnessFailureReason::Refused),
+    (Manner::Status(500), WitnessFailureReason::Refused),
+    (Manner::Garbage, WitnessFailureReason::Malformed),
+    (Manner::TooLong, WitnessFailureReason::Malformed),
+    (Manner::BadSignature, WitnessFailureReason::InvalidCosignature),
+    (Manner::BadStamp, WitnessFailureReason::InvalidCosignature),
+    (Manner::SomebodyElse, WitnessFailureReason::InvalidCosignature),
+    (Manner::OtherHead, WitnessFailureReason::InvalidCosignature),
+    (Manner::Claims(3), WitnessFailureReason::Conflict),
+    (Manner::Claims(1_000_000), WitnessFailureReason::Conflict),
+    (Manner::ClaimsNonsense, WitnessFailureReason::Malformed),
+    (Manner::Unreachable, WitnessFailureReason::Unreachable),
+    (Manner::Hangs, WitnessFailureReason::Timeout),
 ];
 
 /// The names of the witnesses that cosigned the published head.
@@ -89,23 +92,40 @@ async fn without_a_quorum_nothing_is_published_until_there_is_one() {
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_witness_stops_nothing_and_two_stop_everything() {
-    for manner in BAD {
+    for (manner, reason) in BAD {
         let world = World::new();
         let (store, handle) = world.served().await;
         publish(&world, &handle, 1).await;
         world.witnesses.behave(world.url(3), manner);
+        let before = tokio::time::Instant::now();
         publish(&world, &handle, 2).await;
-        sleep(Duration::from_secs(1)).await;
+        assert!(before.elapsed() < world.witness_timeout, "{manner:?} delayed publication: {:?}", before.elapsed());
+        sleep(world.witness_timeout * 2).await;
         assert_eq!(cosigners(&handle).len(), 3, "{manner:?}");
-        assert!(handle.health().witnesses[3].last_error.is_some(), "{manner:?}");
+        let health = handle.health();
+        assert_eq!(health.witnesses[3].last_failure.as_ref().map(|failure| failure.reason), Some(reason), "{manner:?}");
+        assert!(!health.waits_for_quorum(), "{manner:?}");
         world.witnesses.behave(world.url(2), manner);
         commit(&world, &handle, 3).await;
         sleep(Duration::from_mins(1)).await;
         assert_eq!(handle.published().unwrap().size.get(), 3, "{manner:?}");
+        let health = handle.health();
+        assert_eq!(
+            health.without_quorum_since.map(countermark_bundle::identity::Timestamp::unix),
+            Some(NOW),
+            "{manner:?}"
+        );
+        assert!(health.waits_for_quorum(), "{manner:?}");
         for witness in [2, 3] {
             world.witnesses.behave(world.url(witness), Manner::Honest);
         }
         until(&handle, |published| published.size.get() == 4).await;
+        // Both are asked again, and believed.
+        publish(&world, &handle, 4).await;
+        sleep(Duration::from_secs(1)).await;
+        let health = handle.health();
+        assert!(health.witnesses.iter().all(|witness| witness.last_failure.is_none()), "{manner:?}: {health:?}");
+        assert!(health.without_quorum_since.is_none() && !health.waits_for_quorum(), "{manner:?}");
         audit(&world, store.as_ref()).await;
     }
 }
@@ -121,8 +141,8 @@ async fn a_witness_that_hangs_delays_nobody() {
     }
     assert!(before.elapsed() < world.witness_timeout, "{:?}", before.elapsed());
     sleep(Duration::from_secs(10)).await;
-    let failure = handle.health().witnesses[0].last_error.clone().unwrap();
-    assert_eq!(failure.1, "no answer in time");
+    let failure = handle.health().witnesses[0].last_failure.clone().unwrap();
+    assert_eq!((failure.reason, failure.detail.as_str()), (WitnessFailureReason::Timeout, "no answer in time"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,6 +82,8 @@ pub(super) struct StatusDocument<'a> {
     newest_certified: Option<StatementDocument>,
     newest_active: Option<StatementDocument>,
     policy: Option<PolicyDocument>,
+    /// Since when too few witnesses cosign.
+    without_quorum_since: Option<Timestamp>,
     witnesses: Vec<WitnessDocument>,
     export: Option<ExportStatusDocument>,
 }
@@ -119,8 +121,10 @@ struct WitnessDocument {
     url: String,
     /// The last valid cosignature.
     last_success: Option<Timestamp>,
-    /// The last failure since then. Why it failed stands in the log's own records.
+    /// The last failure since then.
     last_failure: Option<Timestamp>,
+    /// Which kind of failure; what exactly stands in the log's own records.
+    last_failure_reason: Option<&'static str>,
 }
 
 impl<'a> StatusDocument<'a> {
@@ -153,6 +157,7 @@ impl<'a> StatusDocument<'a> {
                 digest: policy.digest,
                 approvals_needed: policy.approvals_needed,
             }),
+            without_quorum_since: health.without_quorum_since,
             witnesses: health
                 .witnesses
                 .into_iter()
@@ -160,7 +165,8 @@ impl<'a> StatusDocument<'a> {
                     name: witness.name,
                     url: witness.url,
                     last_success: witness.last_success,
-                    last_failure: witness.last_error.map(|(at, _)| at),
+                    last_failure: witness.last_failure.as_ref().map(|failure| failure.at),
+                    last_failure_reason: witness.last_failure.map(|failure| failure.reason.as_str()),
                 })
                 .collect(),
             export: served.export.as_ref().map(|status| ExportStatusDocument::of(*status.borrow())),

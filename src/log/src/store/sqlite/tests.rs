@@ -103,6 +103,24 @@ fn what_was_acknowledged_is_there_after_a_kill() {
 }
 
 #[tokio::test]
+async fn a_commit_that_sqlite_rolled_back_by_itself_blocks_no_later_one() {
+    let disk = Disk::created().await;
+    let store = disk.store().await;
+    let ports = disk.ports(Arc::clone(&store));
+    let (handle, _) = sequencer::start(disk.world.settings(), ports).await.unwrap();
+    for number in 0..3 {
+        {
+            let mut writer = store.writer.lock().await;
+            let mut transaction = writer.begin_with(BEGIN_WRITE).await.unwrap();
+            // As SQLite does where the disk is full.
+            sqlx::raw_sql("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        }
+        assert_eq!(disk.submit(&handle, number).await, number + 1);
+    }
+    disk.audit().await;
+}
+
+#[tokio::test]
 async fn a_restored_backup_is_refused() {
     let disk = Disk::created().await;
     let backup = disk.database.path().join("backup.db");
