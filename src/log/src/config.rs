@@ -12,6 +12,7 @@
 //! # object_store_credentials = "s3.toml"    # for the buckets; the environment (AWS_…) if not said
 //! # behind_tls_proxy = true                # needed to take tokens on an address that is not loopback
 //! # submission_deadline_ms = 10000
+//! # scrub_entries_per_second = 2000       # the pace at which stored entries are recomputed in the background; 0: never
 //! # metrics_listen = "127.0.0.1:9380"     # GET /metrics for Prometheus; without it nothing is measured
 //!
 //! # [postgres]                             # one database for all namespaces, in place of database_folder
@@ -74,6 +75,8 @@ use namespace::NamespaceText;
 
 /// How long a submission waits for its level unless the file says otherwise.
 const SUBMISSION_DEADLINE_MS: u64 = 10_000;
+/// The pace of the scrubber unless the file says otherwise: a million entries in eight minutes.
+const SCRUB_ENTRIES_PER_SECOND: u32 = 2_000;
 /// The longest that a submission may wait: one minute.
 const SUBMISSION_DEADLINE_MS_MAX: u64 = 60_000;
 
@@ -92,6 +95,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where the head register is.
     pub register: Location,
+    /// The pace of the scrubber; 0 is none.
+    pub scrub_entries_per_second: u32,
     /// Where `/metrics` is served; nowhere unless said.
     pub metrics_listen: Option<SocketAddr>,
     /// Where everything that is published is exported to.
@@ -226,6 +231,7 @@ struct ConfigText {
     behind_tls_proxy: bool,
     submission_deadline_ms: Option<u64>,
     metrics_listen: Option<SocketAddr>,
+    scrub_entries_per_second: Option<u32>,
     #[serde(rename = "namespace", default)]
     namespaces: Vec<NamespaceText>,
 }
@@ -276,6 +282,7 @@ impl Config {
             token_keys: text.token_keys.map(|path| folder.join(path)),
             database,
             metrics_listen: text.metrics_listen,
+            scrub_entries_per_second: text.scrub_entries_per_second.unwrap_or(SCRUB_ENTRIES_PER_SECOND),
             register,
             export,
             object_store_credentials: text.object_store_credentials.map(|path| folder.join(path)),

@@ -42,6 +42,7 @@ pub mod create;
 pub mod freeze;
 mod http;
 mod plexi;
+mod scrub;
 pub mod serve;
 pub mod serve_static;
 pub mod stores;

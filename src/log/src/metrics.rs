@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::size::TreeSize;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::sequencer::{Health, NamespaceHandle, OwnerState, WitnessFailureReason};
@@ -39,7 +40,10 @@ pub(crate) fn describe() {
     describe_gauge!(COMMITTED_SIZE, "Entries that are durable");
     describe_gauge!(PUBLISHED_SIZE, "Entries under the newest published head");
     describe_gauge!(HEAD_AGE, "Seconds since the quorum cosigned the newest published head");
-    describe_gauge!(WITHOUT_QUORUM, "Seconds since rounds of witnesses began to end without a quorum; 0 while they do not");
+    describe_gauge!(
+        WITHOUT_QUORUM,
+        "Seconds since rounds of witnesses began to end without a quorum; 0 while they do not"
+    );
     describe_counter!(SCRUB_FINDINGS, "Places of the store that the signed tree says are wrong");
     describe_gauge!(SCRUBBED_SIZE, "Entries that the last whole round of the scrubber read");
     describe_gauge!(WITNESS_SILENCE, "Seconds since a witness's last valid cosignature");
@@ -72,6 +76,11 @@ pub(crate) fn witness_failed(origin: &Origin, witness: String, reason: WitnessFa
 /// The scrubber found a place of the store wrong.
 pub(crate) fn scrub_finding(origin: &Origin) {
     counter!(SCRUB_FINDINGS, "origin" => origin.as_str().to_owned()).increment(1);
+}
+
+/// The scrubber has read the store through.
+pub(crate) fn scrubbed(origin: &Origin, size: TreeSize) {
+    gauge!(SCRUBBED_SIZE, "origin" => origin.as_str().to_owned()).set(number(size.get()));
 }
 
 /// Sets the gauges of a namespace to what is so now.

@@ -16,30 +16,34 @@ use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::entry_bundle::{self, EntryBundleError};
 use countermark_tlog::recompute::{Disagreement, Fold, LeafRange, RangeCheck, RecomputeError, leaf_hashes};
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::{TILE_WIDTH, TileCoord, tiles_of};
+use countermark_tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileCoord};
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, error, warn};
+use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use crate::metrics;
 use crate::ports::{PortFault, StoreReader};
 use crate::published::{Committed, stopped};
+use crate::sequencer::NamespaceHandle;
 
+/// The levels of tiles that a tree of the largest size has.
+const TILE_LEVELS: u8 = 8;
 /// The wait after a round that could not be finished.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// The wait after a round, so that a small log is not read all the time.
 const PAUSE: Duration = Duration::from_mins(10);
 
-/// What the scrubber has seen since the start of the process.
+/// What a scrubber has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Scrubbed {
+pub(crate) struct Scrubbed {
     /// Whole rounds.
-    pub rounds: u64,
+    pub(crate) rounds: u64,
     /// The size that the last whole round covered.
-    pub size: Option<TreeSize>,
+    pub(crate) size: Option<TreeSize>,
     /// Places that were found wrong, in all rounds.
-    pub findings: u64,
+    pub(crate) findings: u64,
 }
 
 /// Why a round was not finished.
@@ -54,19 +58,56 @@ enum RoundError {
 }
 
 /// The scrubber of one log.
-pub(crate) struct Scrubber {
-    pub(crate) origin: Origin,
-    pub(crate) reader: Arc<dyn StoreReader>,
-    pub(crate) committed: watch::Receiver<Arc<Committed>>,
-    pub(crate) seen: watch::Sender<Scrubbed>,
+struct Scrubber {
+    origin: Origin,
+    reader: Arc<dyn StoreReader>,
+    committed: watch::Receiver<Arc<Committed>>,
+    seen: watch::Sender<Scrubbed>,
     /// At least 1.
-    pub(crate) entries_per_second: u64,
-    pub(crate) stop: watch::Receiver<bool>,
+    entries_per_second: u32,
+    stop: watch::Receiver<bool>,
+}
+
+/// A scrubber at work.
+pub(crate) struct Scrubbing {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    pub(crate) seen: watch::Receiver<Scrubbed>,
+}
+
+impl Scrubbing {
+    /// Begins to read a log that is being served, at most so many entries a second, at least one.
+    pub(crate) fn begin(handle: &NamespaceHandle, entries_per_second: u32) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let (seen_sender, seen) = watch::channel(Scrubbed::default());
+        let scrubber = Scrubber {
+            origin: handle.origin().clone(),
+            reader: handle.store(),
+            committed: handle.watch_committed(),
+            seen: seen_sender,
+            entries_per_second: entries_per_second.max(1),
+            stop: stopping,
+        };
+        let span = info_span!("scrubber", origin = %handle.origin());
+        let task = tokio::spawn(scrubber.run().instrument(span));
+        Self { stop, task, seen }
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) {
+        // An error means that the task has ended already.
+        let _ = self.stop.send(true);
+        if self.task.await.is_err() {
+            error!("a scrubber panicked");
+        }
+        let Scrubbed { rounds, findings, .. } = *self.seen.borrow();
+        debug!(rounds, findings, "the scrubber has stopped");
+    }
 }
 
 impl Scrubber {
     /// Reads the log round after round until it is stopped.
-    pub(crate) async fn run(self) {
+    async fn run(self) {
         let mut stop = self.stop.clone();
         tokio::select! {
             biased;
@@ -87,11 +128,12 @@ impl Scrubber {
                             findings: seen.findings.saturating_add(findings),
                         };
                     });
-                    debug!(origin = %self.origin, size = %head.head.size, findings, "the log was read through");
+                    metrics::scrubbed(&self.origin, head.head.size);
+                    debug!(size = %head.head.size, findings, "the log was read through");
                     PAUSE
                 }
                 Err(failure) => {
-                    warn!(origin = %self.origin, %failure, "the log could not be read through; it is tried again");
+                    warn!(%failure, "the log could not be read through; it is tried again");
                     RETRY_AFTER
                 }
             };
@@ -134,14 +176,14 @@ impl Scrubber {
             findings = findings.saturating_add(1);
             metrics::scrub_finding(&self.origin);
             let (signed, made) = (head.head.root.0.to_base64(), recomputed.root.map(|root| root.0.to_base64()));
-            error!(origin = %self.origin, %size, signed, ?made, "the stored entries do not make the root that was signed");
+            error!(%size, signed, ?made, "the stored entries do not make the root that was signed");
         }
         Ok(findings)
     }
 
     /// How long the pace gives a bundle.
     fn time_of(&self, bundle: TileCoord) -> Duration {
-        Duration::from_secs(u64::from(bundle.width())) / u32::try_from(self.entries_per_second).unwrap_or(u32::MAX)
+        Duration::from_secs(u64::from(bundle.width())) / self.entries_per_second
     }
 
     /// The leaf hashes of the stored entries of a bundle; `None` where there are fewer than there should be.
@@ -178,15 +220,21 @@ impl Scrubber {
     /// The tiles over whole ranges: one for each 16 million entries, and those above.
     async fn upper_tiles(&self, size: TreeSize) -> Result<BTreeMap<TileCoord, Option<Vec<u8>>>, RoundError> {
         let mut tiles = BTreeMap::new();
-        for tile in tiles_of(size).into_iter().filter(|tile| tile.level() >= 2) {
-            tiles.insert(tile, self.stored_tile(tile).await?);
+        for level in 2..TILE_LEVELS {
+            let hashes = size.get() >> (u32::from(level) * u32::from(TILE_HEIGHT));
+            for index in 0..hashes.div_ceil(u64::from(TILE_WIDTH)) {
+                let left = hashes - index * u64::from(TILE_WIDTH);
+                let width = u16::try_from(left).map_or(TILE_WIDTH, |left| left.min(TILE_WIDTH));
+                let Ok(tile) = TileCoord::new(level, index, width) else { continue };
+                tiles.insert(tile, self.stored_tile(tile).await?);
+            }
         }
         Ok(tiles)
     }
 
     fn alarm(&self, what: Disagreement) {
         metrics::scrub_finding(&self.origin);
-        error!(origin = %self.origin, ?what, "the store holds something that the signed tree does not");
+        error!(?what, "the store holds something that the signed tree does not");
     }
 }
 

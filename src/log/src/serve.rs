@@ -32,6 +32,7 @@ use crate::http::{self, Service, exposition};
 use crate::objects::access::{Access, AccessError};
 use crate::objects::bucket::CALL_TIMEOUT;
 use crate::ports::{HeadRegister, WriterEpoch};
+use crate::scrub::Scrubbing;
 use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
 use crate::stores::{OpenStoreError, Stores};
 use crate::witness_client::{ClientError, HttpWitnessClient};
@@ -160,6 +161,9 @@ pub(crate) async fn serve_with(
     for (namespace, export) in &exports {
         service.show_export(namespace, export.status.clone());
     }
+    let pace = config.scrub_entries_per_second;
+    let scrubbed = handles.iter().filter(|_| pace > 0);
+    let scrubbing: Vec<Scrubbing> = scrubbed.map(|handle| Scrubbing::begin(handle, pace)).collect();
     let measuring = match metrics {
         Some(listener) => Some(Listening::begin(listener, exposition::router(handles.clone())?)),
         None => None,
@@ -174,6 +178,9 @@ pub(crate) async fn serve_with(
     end.finish(config.submission_deadline.saturating_add(SHUTDOWN_MARGIN)).await;
     for (_, export) in exports {
         export.stop().await;
+    }
+    for scrubber in scrubbing {
+        scrubber.stop().await;
     }
     stop_all(Namespaces { handles, ends }).await;
     // The last that can be seen of a service is how it ends.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 pub const NAMESPACE: &str = "digests";
 
 /// Longer than publishing may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Log {
     folder: TempDir,

@@ -18,7 +18,7 @@ use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessRounds};
 use crate::foundation::Foundation;
 use crate::ports::{Clock, StoreReader};
 use crate::proofs::{ReadError, TileReader};
-use crate::published::{Published, Views};
+use crate::published::{Committed, Published, Views};
 
 /// A namespace that is being served. Cheap to clone; every clone is the same namespace.
 #[derive(Clone)]
@@ -176,6 +176,11 @@ impl NamespaceHandle {
     /// The newest head that met the witness quorum, and when there is another one.
     pub(crate) fn watch_published(&self) -> watch::Receiver<Option<Arc<Published>>> {
         self.shared.views.published.clone()
+    }
+
+    /// The newest head that is durable in the database and in the head register, and when there is another one.
+    pub(crate) fn watch_committed(&self) -> watch::Receiver<Arc<Committed>> {
+        self.shared.views.committed.clone()
     }
 
     /// The time of day of this namespace's clock.
