@@ -164,8 +164,8 @@ pub async fn open(service: &PostgresUrl, deadlines: Deadlines) -> Result<Postgre
     connection.close().await.map_err(sql)?;
     let options = bound(options, deadlines, &settings.synchronous_commit);
     Ok(PostgresDatabase {
-        reads: pool(READ_CONNECTIONS_MAX, deadlines, &options),
-        writes: pool(WRITE_CONNECTIONS_MAX, deadlines, &options),
+        reads: pool(READ_CONNECTIONS_MAX, Duration::ZERO, deadlines, &options),
+        writes: pool(WRITE_CONNECTIONS_MAX, IDLE_UNASKED_MAX, deadlines, &options),
         deadlines,
         weaknesses: settings.weaknesses,
     })
@@ -228,15 +228,18 @@ fn bound(options: PgConnectOptions, deadlines: Deadlines, synchronous_commit: &s
     ])
 }
 
-fn pool(connections_max: u32, deadlines: Deadlines, options: &PgConnectOptions) -> PgPool {
+/// A pool whose connections are asked whether they live before a call, if they were idle for longer than this: every one
+/// that reads, so that no reader is answered with the end of a server that was restarted long ago; those that write
+/// seldom, because a question more costs as much as a commit, and who writes reads everything again after a fault.
+fn pool(connections_max: u32, unasked_max: Duration, deadlines: Deadlines, options: &PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(deadlines.call)
-        // Not before every call: a question more costs as much as an answer.
+        // `before_acquire` asks.
         .test_before_acquire(false)
-        .before_acquire(|connection, state| {
+        .before_acquire(move |connection, state| {
             Box::pin(async move {
-                if state.idle_for > IDLE_UNASKED_MAX {
+                if state.idle_for >= unasked_max {
                     connection.ping().await?;
                 }
                 Ok(true)

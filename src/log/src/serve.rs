@@ -218,7 +218,7 @@ async fn start_all(config: &Config, outside: &Outside) -> Result<Namespaces, Ser
     // One process starts at a time: of two that took over a namespace each from the other, both would end. A crash releases
     // the lock with the descriptor. On PostgreSQL, where the processes may be on two machines, nothing holds them apart.
     let _starting = match &config.database {
-        DatabaseConfig::Folder(folder) => Some(lock_start(folder).await?),
+        DatabaseConfig::Folder(folder) => lock_start(folder).await?,
         DatabaseConfig::Postgres(_) => None,
     };
     let mut started = Namespaces::default();
@@ -255,8 +255,9 @@ fn export_all(config: &Config, namespaces: &[NamespaceHandle]) -> Result<Vec<(St
     Ok(exports)
 }
 
-/// Waits until no other process is starting over this folder, and keeps others waiting while the file is open.
-async fn lock_start(folder: &Path) -> Result<File, ServeError> {
+/// Waits until no other process is starting over this folder, and keeps others waiting while the file is open. Where there is
+/// no folder there is no log either, which the start that follows says by name.
+async fn lock_start(folder: &Path) -> Result<Option<File>, ServeError> {
     let path = folder.join(START_LOCK);
     let file = path.clone();
     let locked = tokio::task::spawn_blocking(move || {
@@ -265,7 +266,11 @@ async fn lock_start(folder: &Path) -> Result<File, ServeError> {
         Ok(file)
     });
     let locked = locked.await.unwrap_or_else(|cancelled| Err(io::Error::other(cancelled)));
-    locked.map_err(|source| ServeError::StartLock { path, source })
+    match locked {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ServeError::StartLock { path, source }),
+    }
 }
 
 async fn start(
