@@ -34,7 +34,7 @@ pub struct Arguments {
     /// A namespace: one more part of the address
     #[arg(long, value_name = "NS")]
     namespace: Option<String>,
-    /// A key of the log, in the form that signed notes use: <name>+<hash>+<key>
+    /// A key of the log, in the form that signed notes use: NAME+HASH+KEY
     #[arg(long, value_name = "KEY", value_parser = log_key)]
     vkey: Vec<VerifierKey>,
     /// The trust file of the log: its keys, its witnesses, its quorum
