@@ -31,6 +31,7 @@ fn main() {
     let mut log = Log::start();
     lone(&log, arguments.lone);
     let load = Load { submitters: arguments.submitters, size: arguments.size };
+    log.until_published(u64::try_from(arguments.lone).unwrap());
     let before = log.size();
     let measured = load.append(&log, arguments.entries);
     log.until_published(before + arguments.entries);

@@ -111,3 +111,24 @@ fn the_log_of_the_version_before_kinds_goes_on_where_it_was() {
     assert_eq!((again["index"].as_u64(), again["duplicate"].as_bool()), (Some(3), Some(true)), "{again}");
     log.stop();
 }
+
+#[test]
+fn a_copy_that_was_made_while_the_service_stood_still_is_restored() {
+    let (folder, config) = old_folder("issue-3");
+    let trust = TrustFile::parse(&fs::read(folder.path().join("trust.json")).unwrap()).unwrap();
+    let (entry, token) = (evidence(folder.path(), &trust), token(folder.path(), "countermark.localhost"));
+    let path = "/v1/backup/entries?wait=committed";
+    let log = Log::serve(&config);
+    let before = log.post_json(path, &token, &entry);
+    log.stop();
+    let (databases, backup) = (folder.path().join("authority/databases"), folder.path().join("backup"));
+    copy(&databases, &backup);
+
+    // The disk is lost, the register is not.
+    fs::remove_dir_all(&databases).unwrap();
+    copy(&backup, &databases);
+    let log = Log::serve(&config);
+    let after = log.post_json(path, &token, &entry);
+    assert_eq!((&after["index"], after["duplicate"].as_bool()), (&before["index"], Some(true)), "{after}");
+    log.stop();
+}
