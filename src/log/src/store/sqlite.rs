@@ -30,8 +30,9 @@ const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// What the one connection that writes has beyond the others: 64 MiB of pages in memory, because what entries are found
 /// by has no order, and a write-ahead log of up to 64 MiB between two checkpoints, so that a page that changes in many
-/// commits is copied into the database once.
-const WRITER_PRAGMAS: &str = "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16384";
+/// commits is copied into the database once. What a statement of many rows would undo is kept in memory, not in a file.
+const WRITER_PRAGMAS: &str =
+    "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16384; PRAGMA temp_store = MEMORY";
 
 /// A store over a pool of `countermark_migrations::open_sqlite`.
 #[derive(Debug, Clone)]

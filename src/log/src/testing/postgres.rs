@@ -54,6 +54,18 @@ impl TestPostgres {
         PostgresStore::new(open(&PostgresUrl::parse(&self.url("service")).unwrap(), deadlines).await.unwrap())
     }
 
+    /// Makes another database with the schema. Nobody may be using the first one.
+    pub(crate) async fn copy(&self, name: &str) {
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {DATABASE} OWNER owner");
+        self.execute(SUPERUSER, "postgres", &sql).await.unwrap();
+    }
+
+    /// Opens the store of a database of [`TestPostgres::copy`] as the service.
+    pub(crate) async fn store_of_copy(&self, name: &str) -> PostgresStore {
+        let url = self.server.url("service", name);
+        PostgresStore::new(open(&PostgresUrl::parse(&url).unwrap(), PATIENT).await.unwrap())
+    }
+
     /// A connection of the program's own kind, for what a store does not do.
     pub(crate) async fn connect(&self, user: &str) -> PgConnection {
         PgConnection::connect(&self.url(user)).await.unwrap()

@@ -8,6 +8,7 @@
 mod run;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countermark_migrations::{Database, Open, open_sqlite};
 use tempfile::TempDir;
@@ -18,11 +19,14 @@ use crate::ports::{LogKind, PortFuture, Store};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::testing::faulty::{CALLS, Call, Form};
+use crate::testing::postgres::TestPostgres;
 
 use run::run;
 
 /// How many rows are worked on at once.
 const AT_ONCE: usize = 16;
+/// The same where each row has connections to one server.
+const DATABASES_AT_ONCE: usize = 4;
 
 /// What a store is made in, and opened again by every process that uses it.
 trait Place: Send + Sync {
@@ -59,6 +63,24 @@ async fn in_file() -> InFile {
     let folder = tempfile::tempdir().unwrap();
     open_sqlite(&folder.path().join("log.db"), Database::Log, Open::CreateNew).await.unwrap().close().await;
     InFile(folder)
+}
+
+/// A database on a server that all rows share.
+struct InDatabase {
+    server: Arc<TestPostgres>,
+    name: String,
+}
+
+impl Place for InDatabase {
+    fn open(&self) -> PortFuture<'_, Arc<dyn Store>> {
+        Box::pin(async { Arc::new(self.server.store_of_copy(&self.name).await) as Arc<dyn Store> })
+    }
+}
+
+async fn in_database(server: &Arc<TestPostgres>, number: &AtomicUsize) -> InDatabase {
+    let name = format!("row_{}", number.fetch_add(1, Ordering::Relaxed));
+    server.copy(&name).await;
+    InDatabase { server: Arc::clone(server), name }
 }
 
 /// When the fault strikes.
@@ -173,10 +195,10 @@ fn rows(kind: LogKind) -> Vec<Row> {
 }
 
 /// Works through the table over one store.
-async fn work_through<P: Place + 'static>(kind: LogKind, place: impl AsyncFn() -> P) {
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
+async fn work_through<P: Place + 'static>(rows: Vec<Row>, at_once: usize, place: impl AsyncFn() -> P) {
+    let permits = Arc::new(Semaphore::new(at_once));
     let mut under_way = JoinSet::new();
-    for row in rows(kind) {
+    for row in rows {
         let permit = Arc::clone(&permits).acquire_owned().await.unwrap();
         let place = place().await;
         under_way.spawn(async move {
@@ -198,19 +220,44 @@ macro_rules! table {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_fault_of_any_port_at_any_moment_leaves_one_whole_fleet_keys_log() {
-                work_through(LogKind::FleetKeys, $place).await;
+                work_through(rows(LogKind::FleetKeys), AT_ONCE, $place).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn a_fault_of_any_port_at_any_moment_leaves_one_whole_raw_log() {
-                work_through(LogKind::Raw, $place).await;
+                work_through(rows(LogKind::Raw), AT_ONCE, $place).await;
             }
         })*
     };
 }
 
-// A store joins the table with its line here.
+// A store joins the table with its line here, or with a module of its own where its rows share something.
 table!(memory: in_memory, sqlite: in_file);
+
+mod postgres {
+    use super::*;
+
+    async fn work_through_databases(kind: LogKind) {
+        let server = Arc::new(TestPostgres::migrated().await);
+        let number = AtomicUsize::new(0);
+        let mut rows = rows(kind);
+        // A database for each row takes its time: what comes after the fault varies in the long run only.
+        if std::env::var_os("COUNTERMARK_LONG").is_none() {
+            rows.retain(|row| row.next == Next::Restart);
+        }
+        work_through(rows, DATABASES_AT_ONCE, async || in_database(&server, &number).await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_fault_of_any_port_at_any_moment_leaves_one_whole_fleet_keys_log() {
+        work_through_databases(LogKind::FleetKeys).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_fault_of_any_port_at_any_moment_leaves_one_whole_raw_log() {
+        work_through_databases(LogKind::Raw).await;
+    }
+}
 
 #[test]
 fn the_table_has_every_call_of_every_port() {
