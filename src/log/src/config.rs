@@ -251,12 +251,9 @@ impl Config {
         }
         let database = DatabaseConfig::read(text.database_folder, text.postgres, folder)?;
         let register = register(text.register_folder, text.register_url, folder)?;
-        let databases = match &database {
-            DatabaseConfig::Folder(path) => Some(Location::Folder(path.clone())),
-            DatabaseConfig::Postgres(_) => None,
-        };
-        if let DatabaseConfig::Folder(path) = &database
-            && databases.as_ref().is_some_and(|databases| is_one_folder(databases, &register))
+        let databases = database.location();
+        if let (Some(Location::Folder(path)), Location::Folder(other)) = (&databases, &register)
+            && is_one_folder(path, other)
         {
             return Err(ConfigError::OneFolder { path: path.clone() });
         }
@@ -307,13 +304,10 @@ fn register(path: Option<PathBuf>, url: Option<String>, folder: &Path) -> Result
     }
 }
 
-/// Whether both lead to one folder, whatever their spelling, as far as they exist.
-fn is_one_folder(one: &Location, other: &Location) -> bool {
+/// Whether both paths lead to one folder, whatever their spelling, as far as they exist.
+fn is_one_folder(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    match (one, other) {
-        (Location::Folder(one), Location::Folder(other)) => real(one) == real(other),
-        (Location::Folder(_) | Location::Bucket(_), _) => false,
-    }
+    real(one) == real(other)
 }
 
 /// An export is for everybody to read, so it lies beside everything else.

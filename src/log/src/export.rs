@@ -151,7 +151,7 @@ impl ExportedLog {
     /// The log of this identity.
     pub(crate) fn of(identity: &Identity) -> Result<Self, AuthorityKeysError> {
         let Identity { origin, namespace, foundation } = identity;
-        let state = foundation.state_at(TreeSize::ZERO)?;
+        let state = foundation.first_state()?;
         Ok(Self {
             kind: foundation.kind(),
             origin: origin.clone(),

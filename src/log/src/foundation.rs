@@ -9,7 +9,7 @@ use std::sync::Arc;
 use countermark_bundle::authority::AuthorityKeysError;
 use countermark_bundle::namespace_state::NamespaceState;
 use countermark_bundle::trust::TrustFile;
-use countermark_tlog::policy::Policy;
+use countermark_tlog::policy::{Policy, PolicyParseError};
 use countermark_tlog::size::TreeSize;
 
 use crate::ports::LogKind;
@@ -71,12 +71,25 @@ impl Foundation {
         }
     }
 
-    /// The state before any entry; for a `raw` log, which has no rules to follow, the one at any size.
-    pub(crate) fn state_at(&self, size: TreeSize) -> Result<LogState, AuthorityKeysError> {
-        Ok(match self {
-            Self::FleetKeys(trust) => LogState::FleetKeys(Arc::new(NamespaceState::new(trust)?)),
-            Self::Raw(raw) => LogState::Raw(RawState { size, policy: Arc::clone(&raw.policy) }),
-        })
+    /// The state before any entry.
+    pub(crate) fn first_state(&self) -> Result<LogState, AuthorityKeysError> {
+        match self {
+            Self::FleetKeys(trust) => Ok(LogState::FleetKeys(Arc::new(NamespaceState::new(trust)?))),
+            Self::Raw(raw) => Ok(raw.state_at(TreeSize::ZERO)),
+        }
+    }
+}
+
+impl RawFoundation {
+    /// Reads a tlog-policy text of at most [`POLICY_BYTES_MAX`](countermark_tlog::policy::POLICY_BYTES_MAX) bytes.
+    pub(crate) fn parse(text: &[u8], max_head_age_seconds: u64) -> Result<Self, PolicyParseError> {
+        let policy = Arc::new(Policy::parse(text)?);
+        Ok(Self { text: String::from_utf8_lossy(text).into_owned(), policy, max_head_age_seconds })
+    }
+
+    /// The state at any size: there are no rules that entries could have changed.
+    pub(crate) fn state_at(&self, size: TreeSize) -> LogState {
+        LogState::Raw(RawState { size, policy: Arc::clone(&self.policy) })
     }
 }
 

@@ -21,7 +21,7 @@ use countermark_tlog::size::{LeafIndex, TreeSize};
 use thiserror::Error;
 
 use crate::clock::timestamp;
-use crate::foundation::{Foundation, LogState};
+use crate::foundation::{Foundation, LogState, RawFoundation};
 use crate::ports::{
     LogKind, PortFault, RegisterError, StoreReader, StoredHead, TakeWriterError, WriterEpoch, WriterId, WriterTaken,
 };
@@ -312,7 +312,7 @@ pub(crate) async fn read_back(
     let published_size = publication.as_ref().map(|publication| publication.size);
     let replayed = match log.foundation {
         Foundation::FleetKeys(trust) => replay(log, trust, reader, &head, published_size).await?,
-        Foundation::Raw(_) => count(log, reader, &head, published_size).await?,
+        Foundation::Raw(raw) => count(log, raw, reader, &head, published_size).await?,
     };
     let published = match (publication, replayed.at_publication) {
         (Some(publication), Some(state)) => Some(Arc::new(
@@ -351,6 +351,7 @@ struct Replayed {
 /// Checks that the last signed entry is there and nothing after it.
 async fn count(
     log: LogIdentity<'_>,
+    raw: &RawFoundation,
     reader: &dyn StoreReader,
     head: &StoredHead,
     published_size: Option<TreeSize>,
@@ -364,10 +365,7 @@ async fn count(
         return Err(LoadError::EntryCount { expected: head.size, found: before_last.saturating_add(found) });
     }
     let at_publication = published_size.filter(|size| *size <= head.size);
-    Ok(Replayed {
-        state: log.foundation.state_at(head.size)?,
-        at_publication: at_publication.map(|size| log.foundation.state_at(size)).transpose()?,
-    })
+    Ok(Replayed { state: raw.state_at(head.size), at_publication: at_publication.map(|size| raw.state_at(size)) })
 }
 
 /// Folds every entry into the namespace's state and into a fresh tree, which must be the signed one.

@@ -41,12 +41,17 @@ pub use witness_health::{WitnessFailure, WitnessFailureReason, WitnessHealth};
 /// The bytes after which no further entry joins a commit: 16 MiB.
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 
+/// The most entries of one commit to a `fleet-keys` log.
+const BATCH_MAX: usize = 256;
+/// The most opaque entries of one commit.
+const RAW_BATCH_MAX: usize = 4_096;
+
 /// The most entries of one commit to a log of this kind.
 #[must_use]
 pub const fn batch_max(kind: LogKind) -> usize {
     match kind {
-        LogKind::FleetKeys => 256,
-        LogKind::Raw => 4_096,
+        LogKind::FleetKeys => BATCH_MAX,
+        LogKind::Raw => RAW_BATCH_MAX,
     }
 }
 

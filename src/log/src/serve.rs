@@ -115,7 +115,8 @@ pub enum ServeError {
     },
 }
 
-/// Serves until `shutdown` completes, or another process takes a namespace over. `on_ready` is called once, with the bound address, when requests are answered.
+/// Serves until `shutdown` completes, or another process takes a namespace over. `on_ready` is called once, with the bound
+/// address, when requests are answered.
 ///
 /// At the end no new connection is taken, requests under way are finished, then every namespace stops.
 pub async fn serve(
@@ -140,7 +141,7 @@ pub(crate) async fn serve_with(
 ) -> Result<(), ServeError> {
     let (listener, address) = listen(config.listen).await?;
     let metrics = match config.metrics_listen {
-        Some(address) => Some(listen(address).await?.0),
+        Some(address) => Some((listen(address).await?.0, exposition::recorder()?)),
         None => None,
     };
     let tokens = match &config.token_keys {
@@ -164,10 +165,8 @@ pub(crate) async fn serve_with(
     let pace = config.scrub_entries_per_second;
     let scrubbed = handles.iter().filter(|_| pace > 0);
     let scrubbing: Vec<Scrubbing> = scrubbed.map(|handle| Scrubbing::begin(handle, pace)).collect();
-    let measuring = match metrics {
-        Some(listener) => Some(Listening::begin(listener, exposition::router(handles.clone())?)),
-        None => None,
-    };
+    let measuring =
+        metrics.map(|(listener, recorder)| Listening::begin(listener, exposition::router(recorder, handles.clone())));
     let end = Listening::begin(listener, http::router(Arc::new(service)));
     tracing::info!(%address, namespaces = handles.len(), "serving");
     on_ready(address);

@@ -19,7 +19,7 @@ use countermark_bundle::trust::{TRUST_BYTES_MAX, TrustError, TrustFile};
 use countermark_service::lifecycle::with_causes;
 use countermark_service::listener::BindError;
 use countermark_tlog::checkpoint::Origin;
-use countermark_tlog::policy::{Policy, PolicyParseError};
+use countermark_tlog::policy::PolicyParseError;
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -280,9 +280,7 @@ fn exported_foundation(document: &ExportDocument, record: &[u8]) -> Result<Found
 }
 
 fn raw_foundation(text: &[u8], max_head_age_seconds: u64) -> Result<Foundation, PolicyParseError> {
-    let policy = Arc::new(Policy::parse(text)?);
-    let text = String::from_utf8_lossy(text).into_owned();
-    Ok(Foundation::Raw(RawFoundation { text, policy, max_head_age_seconds }))
+    Ok(Foundation::Raw(RawFoundation::parse(text, max_head_age_seconds)?))
 }
 
 /// The one log that a trust file or a witness policy is of.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -38,8 +38,8 @@ impl Load {
     }
 
     async fn run(&self, log: &Log, entries: u64) -> (Duration, Vec<u32>) {
-        let run: u64 = Instant::now().elapsed().as_nanos().try_into().unwrap_or(0) ^ u64::from(std::process::id());
-        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+        // Entries of another run would be duplicates.
+        let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         let next = Arc::new(AtomicU64::new(0));
         let head: Arc<str> = format!(
             "POST /v1/{NAMESPACE}/add HTTP/1.1\r\nhost: log\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
@@ -57,7 +57,7 @@ impl Load {
         let mut submitters = JoinSet::new();
         for stream in streams {
             let (next, head, size) = (Arc::clone(&next), Arc::clone(&head), self.size);
-            submitters.spawn(submit(stream, head, size, next, entries, format!("{run:x}-{unique:x}")));
+            submitters.spawn(submit(stream, head, size, next, entries, format!("{run:x}")));
         }
         let latencies = submitters.join_all().await.concat();
         (begun.elapsed(), latencies)

@@ -8,6 +8,8 @@ use countermark_migrations::postgres::{PostgresUrl, PostgresUrlError};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::objects::location::Location;
+
 /// The most bytes of a file with a URL.
 const URL_BYTES_MAX: u64 = 4_096;
 
@@ -53,6 +55,15 @@ pub(super) struct PostgresText {
 }
 
 impl DatabaseConfig {
+    /// The folder of the files, where each log has one.
+    #[must_use]
+    pub fn location(&self) -> Option<Location> {
+        match self {
+            Self::Folder(folder) => Some(Location::Folder(folder.clone())),
+            Self::Postgres(_) => None,
+        }
+    }
+
     pub(super) fn read(
         database_folder: Option<PathBuf>,
         postgres: Option<PostgresText>,

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::approval::Officer;
@@ -13,7 +12,7 @@ use countermark_bundle::trust::{TRUST_BYTES_MAX, TrustFile};
 use countermark_keys::{KeyFile, Role, Signer};
 use countermark_signer_policy::PolicySet;
 use countermark_tlog::checkpoint::Origin;
-use countermark_tlog::policy::{Policy, PolicyWitness};
+use countermark_tlog::policy::{POLICY_BYTES_MAX, Policy, PolicyWitness};
 use serde::Deserialize;
 
 mod error;
@@ -36,8 +35,6 @@ const RECOSIGN_PART: u64 = 4;
 const MAX_HEAD_AGE_SECONDS: u64 = 86_400;
 /// The longest: a year.
 const MAX_HEAD_AGE_SECONDS_MAX: u64 = 366 * 86_400;
-/// The most bytes of a witness policy.
-const WITNESS_POLICY_BYTES_MAX: usize = 64 * 1024;
 
 /// A namespace whose files fit together.
 #[derive(Clone, Debug)]
@@ -301,17 +298,16 @@ fn read_trust(path: &Path, origin: &Origin) -> Result<TrustFile, NamespaceConfig
 fn read_witness_policy(path: &Path, max_head_age_seconds: Option<u64>) -> Result<RawFoundation, NamespaceConfigError> {
     let read_error = |source| NamespaceConfigError::ReadWitnessPolicy { path: path.to_owned(), source };
     let file = File::open(path).map_err(read_error)?;
-    let mut text = String::new();
-    let limit = u64::try_from(WITNESS_POLICY_BYTES_MAX).unwrap_or(u64::MAX);
-    // What is cut off at the limit does not parse, or says less: the quorum line stands last.
-    file.take(limit).read_to_string(&mut text).map_err(read_error)?;
-    let policy = Policy::parse(text.as_bytes())
-        .map_err(|source| NamespaceConfigError::WitnessPolicy { path: path.to_owned(), source })?;
+    let mut text = Vec::new();
+    // One byte more than allowed, so that a file that is too long is refused as such.
+    let limit = u64::try_from(POLICY_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut text).map_err(read_error)?;
     let max_head_age_seconds = max_head_age_seconds.unwrap_or(MAX_HEAD_AGE_SECONDS);
     if !(1..=MAX_HEAD_AGE_SECONDS_MAX).contains(&max_head_age_seconds) {
         return Err(NamespaceConfigError::MaxHeadAge { found: max_head_age_seconds });
     }
-    Ok(RawFoundation { text, policy: Arc::new(policy), max_head_age_seconds })
+    RawFoundation::parse(&text, max_head_age_seconds)
+        .map_err(|source| NamespaceConfigError::WitnessPolicy { path: path.to_owned(), source })
 }
 
 /// Checks that every key file of the certifying side holds a key that the trust file believes in.

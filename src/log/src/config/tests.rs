@@ -2,11 +2,14 @@ use std::fs;
 
 use countermark_bundle::identity::NameError;
 use countermark_bundle::key::KeyAlgorithm;
-use countermark_keys::Role;
+use countermark_keys::{KeyFile, Role};
+use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::note::{SignatureType, VerifierKey};
 use countermark_tlog::policy::QuorumAnalysisError;
 
 use super::house::House;
 use super::*;
+use crate::ports::LogKind;
 use crate::testing::TestSigner;
 
 /// What a changed text of a house with one namespace, `backup`, gives.
@@ -326,4 +329,58 @@ fn an_export_lies_beside_everything_else() {
     }
     let refused = with(folder, "http://bucket").unwrap_err();
     assert!(matches!(refused, ConfigError::Location { field: "export", .. }), "{refused}");
+}
+
+/// A house with one more namespace, `digests`, of opaque entries, under this quorum.
+fn with_raw(quorum: &str) -> House {
+    let mut house = House::new(&["backup"]);
+    house.stray_key("digests.key", Role::Log, "backup/passphrase");
+    let public = KeyFile::public(&house.path("digests.key")).unwrap().public_key;
+    let origin = Origin::new("log.example/digests").unwrap();
+    let key = VerifierKey::new(origin.key_name().clone(), SignatureType::Ed25519, &hex::decode(public).unwrap());
+    fs::write(house.path("digests.policy"), format!("log {}\n{quorum}\n", key.unwrap())).unwrap();
+    house.text.push_str(
+        "\n[[namespace]]\nname = \"digests\"\nkind = \"raw\"\nwitness_policy = \"digests.policy\"\n\
+         log_key_file = \"digests.key\"\npassphrase_file = \"backup/passphrase\"\n",
+    );
+    house
+}
+
+#[test]
+fn a_namespace_of_opaque_entries_has_a_witness_policy_and_nothing_to_certify_with() {
+    let house = with_raw("quorum none");
+    let config = house.config();
+    let raw = &config.namespaces[1];
+    assert_eq!((raw.foundation.kind(), raw.witnesses.len()), (LogKind::Raw, 0));
+    assert_eq!(raw.foundation.max_head_age_seconds(), 86_400);
+    let opened = raw.open().unwrap();
+    assert!(opened.certifying.is_none());
+    let refused = |from: &str, to: &str| namespace_refused(&house, from, to);
+    assert!(matches!(refused("digests.policy", "none.policy"), NamespaceConfigError::ReadWitnessPolicy { .. }));
+    let age = |seconds: u64| format!("witness_policy = \"digests.policy\"\nmax_head_age_seconds = {seconds}");
+    for seconds in [0, 366 * 86_400 + 1] {
+        let error = refused("witness_policy = \"digests.policy\"", &age(seconds));
+        assert!(matches!(error, NamespaceConfigError::MaxHeadAge { found } if found == seconds), "{error}");
+    }
+    let other_key = refused("log_key_file = \"digests.key\"", "log_key_file = \"backup/log.key\"");
+    assert!(matches!(other_key, NamespaceConfigError::KeyNotTrusted { .. }), "{other_key}");
+    let of_the_other_kind = house.parse(&format!("{}trust = \"backup/trust.json\"\n", house.text)).unwrap_err();
+    assert!(matches!(of_the_other_kind, ConfigError::Toml(_)), "{of_the_other_kind}");
+    let unknown = house.parse(&house.text.replace("kind = \"raw\"", "kind = \"tape\"")).unwrap_err();
+    assert!(matches!(unknown, ConfigError::Toml(_)), "{unknown}");
+}
+
+#[test]
+fn a_witness_policy_that_is_none_or_too_long_is_refused() {
+    let house = with_raw("quorum none");
+    let policy = fs::read_to_string(house.path("digests.policy")).unwrap();
+    for text in ["", "quorum w9\n", &format!("{policy}{}", "#\n".repeat(40_000))] {
+        fs::write(house.path("digests.policy"), text).unwrap();
+        match house.parse(&house.text).unwrap_err() {
+            ConfigError::Namespace { source, .. } => {
+                assert!(matches!(*source, NamespaceConfigError::WitnessPolicy { .. }), "{source}");
+            }
+            other => panic!("{other}"),
+        }
+    }
 }

@@ -15,7 +15,7 @@ use countermark_tlog::checkpoint::{CheckpointError, SignedCheckpoint};
 use countermark_tlog::edge::{EdgeError, RightEdge};
 use countermark_tlog::hash::{LeafHash, leaf_hash};
 use countermark_tlog::note::{NOTE_BYTES_MAX, VerifierKey};
-use countermark_tlog::size::{LeafIndex, TreeSize};
+use countermark_tlog::size::LeafIndex;
 use countermark_tlog::tile::TILE_WIDTH;
 use thiserror::Error;
 
@@ -112,7 +112,6 @@ pub(crate) struct View {
 /// One log of an export, and how far it was looked at.
 #[derive(Debug)]
 pub(crate) struct Followed {
-    foundation: Foundation,
     reader: Arc<ExportReader>,
     edge: RightEdge,
     state: LogState,
@@ -121,8 +120,8 @@ pub(crate) struct Followed {
 impl Followed {
     /// Nothing looked at yet.
     pub(crate) fn new(foundation: &Foundation, reader: Arc<ExportReader>) -> Result<Self, AuthorityKeysError> {
-        let state = foundation.state_at(TreeSize::ZERO)?;
-        Ok(Self { foundation: foundation.clone(), reader, edge: RightEdge::empty(), state })
+        let state = foundation.first_state()?;
+        Ok(Self { reader, edge: RightEdge::empty(), state })
     }
 
     /// Looks at the exported checkpoint. `None`: there is none, or it is the one that is shown.
@@ -157,34 +156,32 @@ impl Followed {
     async fn grow(&self, said: HeadName) -> Result<Grown, FollowError> {
         let old = self.edge.size().get();
         let mut grown = Grown { edge: self.edge.clone(), state: self.state.clone(), leaf_hashes: Vec::new() };
-        let mut next = match self.state.next() {
-            NextState::FleetKeys(state) => Some(state),
-            NextState::Raw(_) => None,
-        };
+        let mut next = self.state.next();
         for place in old / WIDTH..said.size.get().div_ceil(WIDTH) {
             let hashes = self.reader.leaf_hashes_at(place, said.size).await?;
             let entries = match &next {
-                Some(_) => self.reader.bundle(place, said.size).await?,
-                // Opaque entries change no state; what is served of them is proved by the tree.
-                None => Vec::new(),
+                NextState::FleetKeys(_) => self.reader.bundle(place, said.size).await?,
+                // Opaque entries are only counted; what is served of them is proved by the tree.
+                NextState::Raw(_) => Vec::new(),
             };
             for (position, hash) in (place.saturating_mul(WIDTH)..).zip(hashes).skip_while(|(index, _)| *index < old) {
                 let index = grown.edge.append(hash, &mut |_, _| {})?;
                 grown.leaf_hashes.push(hash);
-                if let Some(state) = &mut next {
-                    let entry = usize::try_from(position % WIDTH).ok().and_then(|position| entries.get(position));
-                    let entry = entry.filter(|entry| leaf_hash(entry) == hash).ok_or(FollowError::Entry { index })?;
-                    state.apply(entry).map_err(|source| FollowError::Rule { index, source })?;
+                match &mut next {
+                    NextState::Raw(state) => state.count_one(),
+                    NextState::FleetKeys(state) => {
+                        let entry = usize::try_from(position % WIDTH).ok().and_then(|position| entries.get(position));
+                        let entry =
+                            entry.filter(|entry| leaf_hash(entry) == hash).ok_or(FollowError::Entry { index })?;
+                        state.apply(entry).map_err(|source| FollowError::Rule { index, source })?;
+                    }
                 }
             }
         }
         if grown.edge.root() != said.root {
             return Err(FollowError::Root { said, from: "tiles" });
         }
-        grown.state = match next {
-            Some(state) => NextState::FleetKeys(state).finish(),
-            None => self.foundation.state_at(said.size)?,
-        };
+        grown.state = next.finish();
         Ok(grown)
     }
 }

@@ -13,7 +13,7 @@ use countermark_tlog::size::TreeSize;
 use thiserror::Error;
 
 use super::{ExportError, ExportHead, ExportedLog, Exporter};
-use crate::config::{Config, DatabaseConfig, NamespaceConfig};
+use crate::config::{Config, NamespaceConfig};
 use crate::foundation::Foundation;
 use crate::objects::Objects;
 use crate::objects::access::{Access, AccessError};
@@ -107,11 +107,7 @@ impl<'a> ExportOnce<'a> {
         credentials: Option<&Path>,
         only: Option<&str>,
     ) -> Result<Self, ExportOnceError> {
-        let databases = match &config.database {
-            DatabaseConfig::Folder(folder) => Some(Location::Folder(folder.clone())),
-            DatabaseConfig::Postgres(_) => None,
-        };
-        for other in databases.into_iter().chain([config.register.clone()]) {
+        for other in config.database.location().into_iter().chain([config.register.clone()]) {
             if to.overlaps(&other) {
                 return Err(ExportOnceError::InPlace { to: to.clone(), other });
             }
@@ -169,7 +165,7 @@ impl OneExport<'_> {
 /// What a note says that meets the quorum of the policy that the log was created with.
 fn verify(note: &[u8], foundation: &Foundation) -> Result<HeadName, ExportNamespaceError> {
     let signed = SignedCheckpoint::parse(note)?;
-    let state = foundation.state_at(TreeSize::ZERO)?;
+    let state = foundation.first_state()?;
     let witnessed = state.policy().verify(&signed)?;
     let head = witnessed.checkpoint();
     Ok(HeadName { size: head.size, root: head.root })

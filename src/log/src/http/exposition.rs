@@ -26,7 +26,9 @@ struct Measured {
 }
 
 /// The recorder of this process: there is one, however many services run in it.
-fn recorder() -> Result<PrometheusHandle, BuildError> {
+///
+/// What is counted before it is installed is lost.
+pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     if let Some(recorder) = RECORDER.get() {
         return Ok(recorder.clone());
@@ -40,10 +42,10 @@ fn recorder() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// The routes of the listener that measures.
-pub(crate) fn router(namespaces: Vec<NamespaceHandle>) -> Result<Router, BuildError> {
-    let measured = Arc::new(Measured { recorder: recorder()?, namespaces });
+pub(crate) fn router(recorder: PrometheusHandle, namespaces: Vec<NamespaceHandle>) -> Router {
+    let measured = Arc::new(Measured { recorder, namespaces });
     let routes = Router::new().route("/metrics", get(expose)).with_state(measured);
-    Ok(routes.method_not_allowed_fallback(guard::method_not_allowed).fallback(guard::not_found))
+    routes.method_not_allowed_fallback(guard::method_not_allowed).fallback(guard::not_found)
 }
 
 async fn expose(State(measured): State<Arc<Measured>>) -> impl IntoResponse {
@@ -66,7 +68,7 @@ mod tests {
     async fn what_happened_is_counted_and_what_is_so_is_gauged() {
         let world = World::raw();
         let (_, handle) = world.served().await;
-        let routes = router(vec![handle.clone()]).unwrap();
+        let routes = router(recorder().unwrap(), vec![handle.clone()]);
         let entry = Submission::raw(b"counted".as_slice().into()).unwrap();
         handle.submit(entry, WaitLevel::Published, std::time::Duration::from_secs(20)).await.unwrap();
         metrics::problem("planted");

@@ -117,7 +117,7 @@ async fn what_the_store_has_lost_is_an_error_and_not_an_absence() {
     let batch = stage(&origin, &Tree::empty(), entries).unwrap().sign(&world.log, &key).unwrap();
     let committed = Arc::new(Committed {
         head: batch.head().clone(),
-        state: world.settings().foundation.state_at(TreeSize::ZERO).unwrap(),
+        state: world.settings().foundation.first_state().unwrap(),
         tree: batch.tree().clone(),
     });
     let empty: Arc<dyn crate::ports::StoreReader> = Arc::new(MemoryStore::default());

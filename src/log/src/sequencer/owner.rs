@@ -104,7 +104,7 @@ impl Owner {
         ended
     }
 
-    /// The log was frozen: from now on everything is refused without asking the store.
+    /// The log was frozen: from now on what is new is refused without a commit; what the log has is still found.
     fn freeze(&mut self) {
         self.frozen = true;
         self.state.send_replace(OwnerState::Frozen);

@@ -14,14 +14,19 @@ use crate::ports::LogKind;
 /// The most bytes of submissions that wait for one owner task: 64 MiB.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
+/// The most submissions to a `fleet-keys` log that wait. Each may take a signature and a policy decision: a long queue would
+/// only mean long waiting.
+const QUEUE_MAX: usize = 1_024;
+/// The most opaque entries that wait.
+const RAW_QUEUE_MAX: usize = 16_384;
+
 /// The most submissions that wait for the owner task of a log of this kind; more are answered
 /// [`SubmitError::Overloaded`](super::SubmitError::Overloaded).
 #[must_use]
 pub const fn queue_max(kind: LogKind) -> usize {
     match kind {
-        // Each may take a signature and a policy decision: a long queue would only mean long waiting.
-        LogKind::FleetKeys => 1_024,
-        LogKind::Raw => 16_384,
+        LogKind::FleetKeys => QUEUE_MAX,
+        LogKind::Raw => RAW_QUEUE_MAX,
     }
 }
 

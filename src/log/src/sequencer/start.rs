@@ -183,7 +183,7 @@ pub async fn create(
 
 /// Folds the first entries into a new state, which refuses what breaks a rule.
 fn admit_first(settings: &NamespaceSettings, first_entries: Vec<Vec<u8>>) -> Result<Vec<NewEntry>, CreateError> {
-    let mut state = match settings.foundation.state_at(TreeSize::ZERO).map_err(SettingsError::Keys)?.next() {
+    let mut state = match settings.foundation.first_state().map_err(SettingsError::Keys)?.next() {
         NextState::FleetKeys(state) => state,
         NextState::Raw(_) if first_entries.is_empty() => return Ok(Vec::new()),
         NextState::Raw(_) => return Err(CreateError::RawEntries),
@@ -304,7 +304,7 @@ fn check(settings: &NamespaceSettings) -> Result<VerifierKey, SettingsError> {
             return Err(SettingsError::Certifying { kind: settings.foundation.kind() });
         }
     }
-    let state = settings.foundation.state_at(TreeSize::ZERO)?;
+    let state = settings.foundation.first_state()?;
     let policy = state.policy();
     for witness in &settings.witnesses {
         if !policy.witnesses().iter().any(|known| known.vkey == witness.vkey) {

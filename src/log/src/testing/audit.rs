@@ -52,7 +52,7 @@ pub(crate) async fn audit_registered(
             "a signed head left the process before it was registered: {head:?}"
         );
     }
-    let policy = world.foundation().state_at(edge.size()).unwrap();
+    let policy = world.foundation().first_state().unwrap();
     let rules = judge_rules(world, &entries);
     if let Some(publication) = store.publication(&origin).await.unwrap() {
         let signed = SignedCheckpoint::parse(&publication.note).unwrap();
