@@ -69,6 +69,9 @@ UNION SELECT 6, 'log' FROM may_become
     WHERE has_column_privilege(oid, 'countermark_log.log', 'origin', 'UPDATE')
         OR has_column_privilege(oid, 'countermark_log.log', 'kind', 'UPDATE')
         OR has_column_privilege(oid, 'countermark_log.log', 'created_size', 'UPDATE')
+UNION SELECT 6, 'publication' FROM may_become
+    WHERE has_column_privilege(oid, 'countermark_log.publication', 'log_id', 'UPDATE')
+        OR has_column_privilege(oid, 'countermark_log.publication', 'size', 'UPDATE')
 ORDER BY 1, 2 LIMIT 1";
 
 /// The worst thing that the user of this connection could do, if there is any.

@@ -6,16 +6,22 @@
 //! | path | answer |
 //! |---|---|
 //! | `GET /{ns}/checkpoint`, `/{ns}/tile/…` | C2SP tlog-tiles ([`tiles`]) |
-//! | `GET /v1/{ns}/entries\|receipts\|proofs\|statements\|bundles\|links\|trust\|policy\|status` | [`reads`] |
+//! | `GET /v1/{ns}/…` | entries, receipts, proofs, statements, bundles, heads, keys ([`reads`]) |
 //! | `POST /v1/{ns}/statements`, `/v1/{ns}/entries`, `/v1/{ns}/add` | [`submissions`] |
 //! | `GET /info`, `/namespaces…` | plexi-shaped ([`auditors`]) |
 //! | `GET /healthz`, `/readyz` | [`health`] |
+//! | `GET /openapi.json` | all of this, described ([`endpoints`], [`openapi`]) |
 
 mod answer;
 mod auditors;
+mod describe;
+mod endpoints;
 pub(crate) mod exposition;
+mod extract;
 mod guard;
 mod health;
+mod negotiate;
+mod openapi;
 mod parameters;
 mod problem;
 mod reads;
@@ -29,16 +35,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, Method, header};
-use axum::routing::{get, post};
+use axum::middleware::from_fn;
 use tokio::sync::watch;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::auth::TokenGate;
 use crate::bundles::BundleShelf;
 use crate::export::continuous::ExportStatus;
 use crate::ports::LogKind;
-use crate::published::Published;
 use crate::sequencer::NamespaceHandle;
+use endpoints::Traffic;
 use guard::Guard;
 use problem::{Problem, ProblemKind};
 
@@ -51,12 +59,10 @@ const READS_MAX: usize = 1_024;
 const SUBMISSIONS_MAX: usize = 512;
 /// The most opaque entries under way to a `raw` namespace: with their bodies at most 512 MiB.
 const ADDITIONS_MAX: usize = 8_192;
-/// When a reader should come back for the first head.
-const FIRST_HEAD_AFTER: Duration = Duration::from_secs(1);
 
 /// What the handlers share.
 pub(crate) struct Service {
-    namespaces: BTreeMap<String, Served>,
+    namespaces: BTreeMap<String, Arc<Served>>,
     tokens: Option<TokenGate>,
     submission_deadline: Duration,
 }
@@ -79,38 +85,27 @@ impl Service {
         let served = |handle: NamespaceHandle| {
             let name = handle.namespace().to_string();
             let bundles = BundleShelf::default();
-            (name, Served { handle, bundles, export: None })
+            (name, Arc::new(Served { handle, bundles, export: None }))
         };
         Self { namespaces: handles.into_iter().map(served).collect(), tokens, submission_deadline }
     }
 
     /// Shows how the export of a namespace is doing.
     pub(crate) fn show_export(&mut self, namespace: &str, status: watch::Receiver<ExportStatus>) {
-        if let Some(served) = self.namespaces.get_mut(namespace) {
+        if let Some(served) = self.namespaces.get_mut(namespace).and_then(Arc::get_mut) {
             served.export = Some(status);
         }
     }
 
     /// Every namespace, by name.
     fn namespaces(&self) -> impl Iterator<Item = &Served> {
-        self.namespaces.values()
+        self.namespaces.values().map(Arc::as_ref)
     }
 
-    fn namespace(&self, name: &str) -> Result<&Served, Problem> {
+    fn namespace(&self, name: &str) -> Result<&Arc<Served>, Problem> {
         self.namespaces
             .get(name)
             .ok_or_else(|| Problem::new(ProblemKind::UnknownNamespace, format_args!("{name:?} is not served here")))
-    }
-
-    /// A namespace and its newest published head.
-    fn published(&self, name: &str) -> Result<(&Served, Arc<Published>), Problem> {
-        let served = self.namespace(name)?;
-        let published = served.handle.published().ok_or_else(|| {
-            let detail =
-                format_args!("no head of {} has met the witness quorum yet", served.handle.origin()).to_string();
-            Problem::new(ProblemKind::NothingPublished, detail).retry_after(FIRST_HEAD_AFTER)
-        })?;
-        Ok((served, published))
     }
 }
 
@@ -123,50 +118,26 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     };
     let deadline = service.submission_deadline.saturating_add(REQUEST_DEADLINE);
     let submissions = Guard::new(SUBMISSIONS_MAX, deadline).apart(service.namespaces().map(places));
-    let reading = reads.around(reading(service.clone())).layer(cors());
-    reading.merge(submissions.around(submitting(service)))
+    let mut reading = Router::new();
+    let mut submitting = Router::new();
+    for endpoint in endpoints::all() {
+        let router = match endpoint.traffic {
+            Traffic::Read => &mut reading,
+            Traffic::Submission => &mut submitting,
+        };
+        *router = std::mem::take(router).route(endpoint.route, endpoint.methods);
+    }
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(answer::compressible());
+    let reading = reads.around(reading).layer(from_fn(answer::revalidated)).layer(compression).layer(from_fn(answer::weakened));
+    let routes = reading.merge(submissions.around(submitting));
+    let others = reads.around(Router::new().fallback(guard::not_found));
+    routes.method_not_allowed_fallback(guard::method_not_allowed).fallback_service(others).layer(cors()).with_state(service)
 }
 
-fn reading(service: Arc<Service>) -> Router {
-    Router::new()
-        .route("/{ns}/checkpoint", get(tiles::checkpoint))
-        .route("/{ns}/tile/{*rest}", get(tiles::tile))
-        .route("/v1/{ns}/entries/{index}", get(reads::entry))
-        .route("/v1/{ns}/receipts/{index}", get(reads::receipt))
-        .route("/v1/{ns}/proofs/inclusion", get(reads::inclusion))
-        .route("/v1/{ns}/proofs/consistency", get(reads::consistency))
-        .route("/v1/{ns}/statements/{epoch}", get(reads::statement))
-        .route("/v1/{ns}/statements/{epoch}/record", get(reads::statement_record))
-        .route("/v1/{ns}/bundles/newest", get(reads::newest_bundle))
-        .route("/v1/{ns}/bundles/{epoch}", get(reads::bundle))
-        .route("/v1/{ns}/links", get(reads::link))
-        .route("/v1/{ns}/trust", get(reads::trust))
-        .route("/v1/{ns}/policy", get(reads::policy))
-        .route("/v1/{ns}/status", get(reads::status))
-        .route("/info", get(auditors::info))
-        .route("/namespaces", get(auditors::namespaces))
-        .route("/namespaces/{ns}", get(auditors::namespace))
-        .route("/namespaces/{ns}/audits/{epoch}", get(auditors::audit))
-        .route("/namespaces/{ns}/last-verified-epoch", get(auditors::last_verified_epoch))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .method_not_allowed_fallback(guard::method_not_allowed)
-        .fallback(guard::not_found)
-        .with_state(service)
-}
-
-fn submitting(service: Arc<Service>) -> Router {
-    Router::new()
-        .route("/v1/{ns}/statements", post(submissions::statement).layer(submissions::statement_limit()))
-        .route("/v1/{ns}/entries", post(submissions::entry).layer(submissions::entry_limit()))
-        .route("/v1/{ns}/add", post(submissions::add).layer(submissions::entry_limit()))
-        .method_not_allowed_fallback(guard::method_not_allowed)
-        .with_state(service)
-}
-
-/// Pages of any site may read; none may submit in its visitor's name, as submissions need a token that no browser adds.
+/// Pages of any site may read; none may submit in its visitor's name: submissions need a token, which no browser adds by
+/// itself and which is not among the headers that a page may set here.
 fn cors() -> CorsLayer {
-    let exposed: [HeaderName; 2] = [header::ETAG, header::RETRY_AFTER];
+    let exposed: [HeaderName; 3] = [header::ETAG, header::LOCATION, header::RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD])

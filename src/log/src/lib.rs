@@ -18,6 +18,7 @@
 // The domain and what it stands on.
 pub mod admit;
 pub mod clock;
+mod cose;
 pub mod export;
 pub mod foundation;
 pub mod head_register;

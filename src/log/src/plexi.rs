@@ -9,16 +9,19 @@ use countermark_bundle::identity::{Digest, Epoch, Namespace};
 use countermark_bundle::key::{self, PublicKey};
 use countermark_bundle::namespace_state::{NamespaceState, StatementRecord};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// `auditor::Configuration`: whose signatures to expect.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = plexi::Configuration)]
 pub(crate) struct Configuration {
     pub(crate) keys: Vec<KeyInfo>,
     pub(crate) logs: Vec<String>,
 }
 
 /// `auditor::KeyInfo`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = plexi::KeyInfo)]
 pub(crate) struct KeyInfo {
     public_key: String,
     not_before: u64,
@@ -32,13 +35,15 @@ impl KeyInfo {
 }
 
 /// `namespaces::Namespaces`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = plexi::Namespaces)]
 pub(crate) struct Namespaces {
     pub(crate) namespaces: Vec<NamespaceInfo>,
 }
 
 /// `namespaces::NamespaceInfo`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = plexi::NamespaceInfo)]
 pub(crate) struct NamespaceInfo {
     name: String,
     /// Where plexi finds proofs of its own kind. There are none here: the log has better ones.
@@ -46,6 +51,7 @@ pub(crate) struct NamespaceInfo {
     /// The first epoch and its digest, `<epoch>/<hex>`.
     root: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     last_verified_epoch: Option<Epoch>,
     status: Status,
     reports_uri: String,
@@ -55,7 +61,8 @@ pub(crate) struct NamespaceInfo {
 }
 
 /// `namespaces::NamespaceStatus`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = plexi::Status)]
 enum Status {
     Online,
     Initialization,
@@ -81,13 +88,16 @@ impl NamespaceInfo {
 }
 
 /// `SignatureResponse`: a certificate.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = plexi::SignatureResponse)]
 pub(crate) struct SignatureResponse {
     version: u32,
     ciphersuite: u32,
     namespace: String,
     timestamp: u64,
+    #[schema(value_type = u64)]
     epoch: Epoch,
+    #[schema(value_type = String)]
     digest: Digest,
     signature: String,
     /// The last byte of the verifying key.
@@ -117,11 +127,14 @@ impl SignatureResponse {
 }
 
 /// `LastVerifiedEpoch`: the newest certified epoch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = plexi::LastVerifiedEpoch)]
 pub(crate) struct LastVerifiedEpoch {
     job_id: String,
+    #[schema(value_type = u64)]
     epoch: Epoch,
     start_hash: String,
+    #[schema(value_type = String)]
     end_hash: Digest,
     timestamp: u64,
 }

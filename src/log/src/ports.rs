@@ -264,6 +264,14 @@ pub trait StoreReader: Send + Sync {
 
     /// The newest published head.
     fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>>;
+
+    /// The published heads of sizes up to `up_to`, from the largest down: at most `count`.
+    fn publications<'a>(
+        &'a self,
+        origin: &'a Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> PortFuture<'a, Result<Vec<StoredPublication>, PortFault>>;
 }
 
 /// Holds the entries, tiles and signed heads of many namespaces.
@@ -295,7 +303,8 @@ pub trait Store: StoreReader {
     /// Freezes a log for good, whoever writes to it. Gives its last size; freezing a frozen log again changes nothing.
     fn freeze<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<TreeSize, FreezeError>>;
 
-    /// Keeps the newest published head. Of two calls the larger size wins, at one size the later call.
+    /// Keeps a published head beside those of smaller sizes. Of two calls at one size the later one wins; a size that was
+    /// passed changes nothing.
     fn record_publication<'a>(
         &'a self,
         origin: &'a Origin,

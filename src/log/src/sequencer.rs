@@ -66,8 +66,8 @@ pub struct NamespaceSettings {
     pub namespace: Namespace,
     /// The keys, quorum and limits the namespace was created with.
     pub foundation: Foundation,
-    /// Signs checkpoints.
-    pub log_signer: Box<dyn Signer>,
+    /// Signs checkpoints, and the roots of published ones for COSE receipts.
+    pub log_signer: Arc<dyn Signer>,
     /// What statements are certified with; a `raw` namespace has none.
     pub certifying: Option<Certifying>,
     /// Who is asked for cosignatures.

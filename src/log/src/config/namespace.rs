@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::approval::Officer;
@@ -243,7 +244,7 @@ impl NamespaceConfig {
             origin: self.origin.clone(),
             namespace: self.namespace.clone(),
             foundation: self.foundation.clone(),
-            log_signer: self.open_signer(&self.log_key_file, Role::Log)?,
+            log_signer: Arc::from(self.open_signer(&self.log_key_file, Role::Log)?),
             certifying,
             witnesses: self.witnesses.clone(),
             recosign_every: self.recosign_every,

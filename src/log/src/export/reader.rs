@@ -238,4 +238,17 @@ impl StoreReader for ExportReader {
         let publication = (!note.is_empty()).then(|| StoredPublication { size, note: note.to_vec() });
         Box::pin(async move { Ok(publication) })
     }
+
+    /// An export has the newest head alone.
+    fn publications<'a>(
+        &'a self,
+        origin: &'a Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> PortFuture<'a, Result<Vec<StoredPublication>, PortFault>> {
+        Box::pin(async move {
+            let newest = self.publication(origin).await?;
+            Ok(newest.into_iter().filter(|head| head.size <= up_to).take(count).collect())
+        })
+    }
 }

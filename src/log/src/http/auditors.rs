@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answer::{self, Freshness};
-use super::parameters::{self, Parameters};
+use super::extract::{InNamespace, NoQuery, Shown};
+use super::parameters;
 use super::problem::{Problem, ProblemKind};
-use super::reads::fleet_keys;
+use super::reads::{fleet_keys, no_such_epoch};
 use super::{Served, Service};
 use crate::plexi::{Configuration, KeyInfo, LastVerifiedEpoch, NamespaceInfo, Namespaces, SignatureResponse};
 
 /// `GET /info`: the certificate keys of every namespace.
-pub(super) async fn info(State(service): State<Arc<Service>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
+pub(super) async fn info(_: NoQuery, State(service): State<Arc<Service>>) -> Result<Response, Problem> {
     let certifying = || service.namespaces().filter_map(|served| Some((served, served.handle.foundation().trust()?)));
     let keys = certifying().flat_map(|(_, trust)| &trust.keys.certificate);
     let configuration = Configuration {
@@ -26,28 +26,18 @@ pub(super) async fn info(State(service): State<Arc<Service>>, RawQuery(query): R
 }
 
 /// `GET /namespaces`.
-pub(super) async fn namespaces(
-    State(service): State<Arc<Service>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
+pub(super) async fn namespaces(_: NoQuery, State(service): State<Arc<Service>>) -> Result<Response, Problem> {
     let namespaces =
         Namespaces { namespaces: service.namespaces().filter(|served| certifies(served)).map(info_of).collect() };
     Ok(answer::json(StatusCode::OK, &namespaces, Freshness::Revalidate))
 }
 
 /// `GET /namespaces/{ns}`.
-pub(super) async fn namespace(
-    State(service): State<Arc<Service>>,
-    Path(ns): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
-    let served = service.namespace(&ns)?;
-    if !certifies(served) {
+pub(super) async fn namespace(_: NoQuery, InNamespace(served): InNamespace) -> Result<Response, Problem> {
+    if !certifies(&served) {
         return Err(Problem::new(ProblemKind::OtherKind, "a raw log has no epochs to audit"));
     }
-    let info = info_of(served);
+    let info = info_of(&served);
     Ok(answer::json(StatusCode::OK, &info, Freshness::Revalidate))
 }
 
@@ -63,30 +53,20 @@ fn info_of(served: &Served) -> NamespaceInfo {
 
 /// `GET /namespaces/{ns}/audits/{epoch}`: the certificate of a published statement.
 pub(super) async fn audit(
-    State(service): State<Arc<Service>>,
-    Path((ns, epoch)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
+    Path((_, epoch)): Path<(String, String)>,
+    Shown { served, published }: Shown,
 ) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
     let epoch = parameters::epoch(&epoch)?;
-    let (served, published) = service.published(&ns)?;
     let state = fleet_keys(&published)?;
-    let record = state.statement(epoch).ok_or_else(|| {
-        Problem::new(ProblemKind::NoSuchEpoch, format_args!("no statement of epoch {epoch} is published"))
-    })?;
+    let record = state.statement(epoch).ok_or_else(|| no_such_epoch(epoch))?;
     let keys = &state.authority().keys().certificate;
     let audit = SignatureResponse::of(served.handle.namespace(), keys, record);
     Ok(answer::json(StatusCode::OK, &audit, Freshness::Revalidate))
 }
 
 /// `GET /namespaces/{ns}/last-verified-epoch`: the newest published statement.
-pub(super) async fn last_verified_epoch(
-    State(service): State<Arc<Service>>,
-    Path(ns): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
-    let (_, published) = service.published(&ns)?;
+pub(super) async fn last_verified_epoch(_: NoQuery, Shown { published, .. }: Shown) -> Result<Response, Problem> {
     let record = fleet_keys(&published)?
         .newest_certified()
         .ok_or_else(|| Problem::new(ProblemKind::NoSuchEpoch, "no statement is published yet"))?;

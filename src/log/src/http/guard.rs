@@ -59,7 +59,7 @@ impl Guard {
     }
 
     /// Puts the guard around every route and fallback of a router.
-    pub(super) fn around(&self, router: Router) -> Router {
+    pub(super) fn around<S: Clone + Send + Sync + 'static>(&self, router: Router<S>) -> Router<S> {
         router.layer(from_fn_with_state(self.clone(), admit)).layer(CatchPanicLayer::custom(panicked))
     }
 }

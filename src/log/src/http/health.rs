@@ -2,26 +2,34 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::answer::{self, Freshness};
-use super::parameters::Parameters;
+use super::extract::NoQuery;
 use super::problem::{Problem, ProblemKind};
 use super::{Served, Service};
 use crate::sequencer::OwnerState;
 
-#[derive(Serialize)]
-struct Ready {
+/// The process is up.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Up {
+    up: bool,
+}
+
+/// Whether everything that is served can be relied on now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ready {
     ready: bool,
     namespaces: Vec<NamespaceReadiness>,
 }
 
 /// Whether one namespace can be relied on now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct NamespaceReadiness {
     name: String,
     ready: bool,
@@ -63,17 +71,12 @@ pub(super) fn head_age_limit(served: &Served) -> u64 {
 }
 
 /// `GET /healthz`: the process is up.
-pub(super) async fn healthz(RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
-    Ok(answer::json(StatusCode::OK, &json!({"up": true}), Freshness::Never))
+pub(super) async fn healthz(_: NoQuery) -> Result<Response, Problem> {
+    Ok(answer::json(StatusCode::OK, &Up { up: true }, Freshness::Never))
 }
 
 /// `GET /readyz`: every namespace takes submissions, publishes them, and has a head that clients accept as current.
-pub(super) async fn readyz(
-    State(service): State<Arc<Service>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
+pub(super) async fn readyz(_: NoQuery, State(service): State<Arc<Service>>) -> Result<Response, Problem> {
     let namespaces: Vec<_> = service.namespaces().map(NamespaceReadiness::of).collect();
     let late: Vec<&str> = namespaces.iter().filter(|one| !one.ready).map(|one| one.name.as_str()).collect();
     if late.is_empty() {

@@ -3,7 +3,7 @@
 //! Two spellings of one address would be two entries in every cache on the way, and a parameter that is silently
 //! ignored is a question answered that nobody asked.
 
-use countermark_bundle::identity::Epoch;
+use countermark_bundle::identity::{Digest, Epoch, Name};
 use countermark_tlog::size::{LeafIndex, TreeSize, parse_decimal_u64};
 
 use super::problem::{Problem, ProblemKind};
@@ -56,6 +56,30 @@ impl<'q> Parameters<'q> {
             .map(|text| LeafIndex::parse_decimal(text).map_err(|_| malformed(name, "a leaf index")))
             .transpose()
     }
+
+    /// The epoch of a parameter, where it was given.
+    pub(crate) fn epoch(&self, name: &'static str) -> Result<Option<Epoch>, Problem> {
+        self.text(name).map(|text| read_epoch(text).ok_or_else(|| malformed(name, EPOCH))).transpose()
+    }
+
+    /// The number from 1 to `max` of a parameter, where it was given.
+    pub(crate) fn count(&self, name: &'static str, max: u64) -> Result<Option<u64>, Problem> {
+        let read = |text| parse_decimal_u64(text).ok().filter(|count| (1..=max).contains(count));
+        let what = format!("a number from 1 to {max}");
+        self.text(name).map(|text| read(text).ok_or_else(|| malformed(name, &what))).transpose()
+    }
+
+    /// The 32 bytes in hex of a parameter, where it was given.
+    pub(crate) fn digest(&self, name: &'static str) -> Result<Option<Digest>, Problem> {
+        let malformed = || Problem::new(ProblemKind::MalformedParameter, format!("{name} must be 64 lower-case hex digits"));
+        self.text(name).map(|text| Digest::from_hex(text).ok_or_else(malformed)).transpose()
+    }
+
+    /// The name of a parameter, where it was given.
+    pub(crate) fn name(&self, name: &'static str) -> Result<Option<Name>, Problem> {
+        let refused = |error| Problem::new(ProblemKind::MalformedParameter, format!("{name}: {error}"));
+        self.text(name).map(|text| Name::parse(text).map_err(refused)).transpose()
+    }
 }
 
 /// Refuses a request that lacks a parameter it cannot do without.
@@ -75,12 +99,20 @@ pub(crate) fn leaf_index(text: &str) -> Result<LeafIndex, Problem> {
     LeafIndex::parse_decimal(text).map_err(|_| malformed("the index in the path", "a leaf index"))
 }
 
+/// The tree size in a path.
+pub(crate) fn tree_size(text: &str) -> Result<TreeSize, Problem> {
+    TreeSize::parse_decimal(text).map_err(|_| malformed("the size in the path", "a tree size"))
+}
+
 /// The epoch in a path.
 pub(crate) fn epoch(text: &str) -> Result<Epoch, Problem> {
-    parse_decimal_u64(text)
-        .ok()
-        .and_then(Epoch::new)
-        .ok_or_else(|| malformed("the epoch in the path", "an epoch from 1 to 2^53-1"))
+    read_epoch(text).ok_or_else(|| malformed("the epoch in the path", EPOCH))
+}
+
+const EPOCH: &str = "an epoch from 1 to 2^53-1";
+
+fn read_epoch(text: &str) -> Option<Epoch> {
+    parse_decimal_u64(text).ok().and_then(Epoch::new)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use countermark_bundle::entry::ENTRY_BYTES_MAX;
 use countermark_bundle::json;
 use countermark_signer_policy::access_token::Scope;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::answer::{self, Freshness};
 use super::parameters::Parameters;
@@ -24,24 +25,34 @@ use crate::sequencer::{Submission, SubmitError, Submitted, WaitLevel};
 pub(super) const STATEMENT_BODY_MAX: usize = 256 * 1024;
 
 /// What a statement is submitted as.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = StatementSubmission)]
 #[serde(deny_unknown_fields)]
-struct StatementBody {
+pub(super) struct StatementBody {
+    /// In base64.
     statement: String,
+    /// Officers' approvals, each a compact JWS.
     #[serde(default)]
     approvals: Vec<String>,
+    /// Attestations of members, each in base64.
     #[serde(default)]
     attestations: Vec<String>,
 }
 
 /// Where the entry is now.
-#[derive(Serialize)]
-struct SubmittedDocument {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Submitted)]
+pub(super) struct SubmittedDocument {
     index: u64,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     leaf_hash: String,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     identity: String,
+    /// How far the entry has come: `committed`, `witnessed` or `published`.
     level: &'static str,
+    /// Of the head that reached the level.
     size: u64,
+    /// Whether an earlier submission put the entry there.
     duplicate: bool,
 }
 

@@ -3,8 +3,12 @@
 mod adding;
 mod audits;
 mod bench;
+mod caching;
+mod described;
 mod exported;
+mod history;
 mod reading;
+mod receipts;
 mod submitting;
 mod tiling;
 mod tokens;

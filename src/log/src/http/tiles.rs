@@ -3,62 +3,23 @@
 //! Tiles are served at any width that the published tree has: a partial tile is the beginning of the full one and
 //! changes no more than that does.
 
-use std::sync::Arc;
-
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::body::Bytes;
+use axum::http::Uri;
 use axum::response::Response;
-use countermark_bundle::identity::Digest;
 use countermark_tlog::size::TreeSize;
 use countermark_tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileCoord, TilePath};
 
-use super::Service;
 use super::answer::{self, Freshness};
-use super::parameters::Parameters;
+use super::extract::{NoQuery, Shown};
 use super::problem::{Problem, ProblemKind};
 
-/// `GET /{ns}/checkpoint`: the newest head that met the quorum, with a validator for conditional requests.
-pub(super) async fn checkpoint(
-    State(service): State<Arc<Service>>,
-    Path(ns): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
-    let (_, published) = service.published(&ns)?;
-    let tag = format!("\"{}\"", Digest::of(&published.note));
-    let mut response = answer::text(published.note.clone(), Freshness::Head);
-    if has_tag(&headers, &tag) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = Body::empty();
-        response.headers_mut().remove(header::CONTENT_TYPE);
-    }
-    let tag = HeaderValue::from_str(&tag).expect("hex digits in quotes");
-    response.headers_mut().insert(header::ETAG, tag);
-    Ok(response)
-}
-
-/// SPEC: RFC 9110 §13.1.2: a list of tags, compared weakly, or `*`.
-fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+/// `GET /{ns}/checkpoint`: the newest head that met the quorum.
+pub(super) async fn checkpoint(_: NoQuery, Shown { published, .. }: Shown) -> Result<Response, Problem> {
+    Ok(answer::text(published.note.clone(), Freshness::Head))
 }
 
 /// `GET /{ns}/tile/<L>/<N>[.p/W]` and `/{ns}/tile/entries/<N>[.p/W]`.
-pub(super) async fn tile(
-    State(service): State<Arc<Service>>,
-    Path((ns, _)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    Parameters::none(query.as_deref())?;
-    let (served, published) = service.published(&ns)?;
+pub(super) async fn tile(_: NoQuery, Shown { served, published }: Shown, uri: Uri) -> Result<Response, Problem> {
     let path = uri.path().trim_start_matches('/');
     let path = path.split_once('/').map_or("", |(_, rest)| rest);
     let tile = TileCoord::parse_path(path).map_err(|error| Problem::new(ProblemKind::MalformedTilePath, error))?;
@@ -76,7 +37,11 @@ pub(super) async fn tile(
         tracing::error!(path, "the published tree has a tile that could not be read");
         Problem::new(ProblemKind::Fault, "the server failed to read a tile")
     })?;
-    Ok(answer::bytes(Bytes::from_owner(bytes), Freshness::Immutable))
+    let bytes = Bytes::from_owner(bytes);
+    Ok(match tile {
+        TilePath::Hashes(_) => answer::hashes(path, bytes),
+        TilePath::Entries(_) => answer::entries(path, bytes),
+    })
 }
 
 /// Whether a tree of this size has the tile at least as wide as asked for.
@@ -112,24 +77,5 @@ mod tests {
         check(u64::MAX >> 1, 7, 0, 128, false);
         check(u64::MAX >> 1, 8, 0, 1, false);
         check(u64::MAX >> 1, 63, (1 << 55) - 1, 256, false);
-    }
-
-    #[test]
-    fn a_known_tag_is_found_in_any_list() {
-        let check = |values: &[&str], expect: bool| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::IF_NONE_MATCH, value.parse().unwrap());
-            }
-            assert_eq!(has_tag(&headers, "\"ab\""), expect, "{values:?}");
-        };
-        check(&[], false);
-        check(&["\"ab\""], true);
-        check(&["W/\"ab\""], true);
-        check(&["\"cd\", \"ab\""], true);
-        check(&["\"cd\"", "\"ab\""], true);
-        check(&["*"], true);
-        check(&["ab"], false);
-        check(&["\"abc\""], false);
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::queue::{Queue, Refused};
 use super::submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
 use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessRounds};
+use crate::cose::ReceiptSigner;
 use crate::foundation::Foundation;
 use crate::ports::{Clock, StoreReader};
 use crate::proofs::{ReadError, TileReader};
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) queue: Option<Queue>,
     pub(super) views: Views,
     pub(super) reader: Arc<TileReader>,
+    /// Nothing is signed where a log is only read.
+    pub(super) receipts: Option<ReceiptSigner>,
     pub(super) witnesses: Arc<Mutex<WitnessRounds>>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) ended: watch::Receiver<bool>,
@@ -166,6 +169,11 @@ impl NamespaceHandle {
     /// Which log it is, and what it was created with.
     pub(crate) fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    /// Who makes COSE receipts; `None` where the log's key is not at hand.
+    pub(crate) fn receipts(&self) -> Option<&ReceiptSigner> {
+        self.shared.receipts.as_ref()
     }
 
     /// What the log is read from.

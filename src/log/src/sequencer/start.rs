@@ -20,6 +20,7 @@ use super::handle::{NamespaceHandle, Shared};
 use super::owner::{Ended, Owner};
 use super::supervise::supervise;
 use super::{Certifying, Identity, NamespaceSettings, OwnerState, Ports, WitnessRounds, queue};
+use crate::cose::ReceiptSigner;
 use crate::foundation::{Foundation, NextState};
 use crate::ports::{Clock, CreateNamespaceError, LogKind, PortFault, RegisterError, StoreReader, StoredHead, WriterId};
 use crate::proofs::TileReader;
@@ -259,8 +260,10 @@ fn spawn(
     let span = info_span!("namespace", origin = %settings.origin);
     let supervisor = tokio::spawn(supervise(owner, publisher, stop.clone(), ended_sender).instrument(span));
     let (identity, clock) = (settings.identity(), ports.clock);
-    let queue = Some(queue);
-    let handle = NamespaceHandle::new(Shared { identity, clock, queue, views, reader, witnesses: rounds, stop, ended });
+    let receipts = Some(ReceiptSigner::new(identity.origin.clone(), Arc::clone(&settings.log_signer)));
+    let (queue, witnesses) = (Some(queue), rounds);
+    let shared = Shared { identity, clock, queue, views, reader, receipts, witnesses, stop, ended };
+    let handle = NamespaceHandle::new(shared);
     (handle, supervisor)
 }
 
@@ -285,8 +288,9 @@ pub(crate) fn read_only(
     let (stop, stopping) = watch::channel(false);
     let (ended_sender, ended) = watch::channel(false);
     let reader = Arc::new(TileReader::new(identity.origin.clone(), store, views.committed.clone()));
-    let (queue, witnesses) = (None, Arc::default());
-    let handle = NamespaceHandle::new(Shared { identity, clock, queue, views, reader, witnesses, stop, ended });
+    let (queue, receipts, witnesses) = (None, None, Arc::default());
+    let shared = Shared { identity, clock, queue, views, reader, receipts, witnesses, stop, ended };
+    let handle = NamespaceHandle::new(shared);
     (handle, Follower { views: senders, stop: stopping, ended: ended_sender })
 }
 

@@ -295,12 +295,12 @@ async fn a_signature_that_is_missing_or_wrong_keeps_everything_out_of_the_log() 
     let cases: [(&str, NamespaceSettings, SubmitFault); 4] = [
         (
             "log key gives nothing",
-            NamespaceSettings { log_signer: Box::new(Unplugged(world.log.clone())), ..world.settings() },
+            NamespaceSettings { log_signer: Arc::new(Unplugged(world.log.clone())), ..world.settings() },
             SubmitFault::Signing,
         ),
         (
             "log key signs something else",
-            NamespaceSettings { log_signer: Box::new(Broken(world.log.clone())), ..world.settings() },
+            NamespaceSettings { log_signer: Arc::new(Broken(world.log.clone())), ..world.settings() },
             SubmitFault::SelfCheck,
         ),
         (

@@ -307,6 +307,16 @@ async fn the_largest_publication_is_kept(store: Arc<dyn Store>) {
         let kept = store.publication(&origin(name)).await.unwrap().unwrap();
         assert_eq!(kept.note, expect.as_bytes(), "{note}");
     }
+    // Those that were passed stay as they were.
+    let up_to = async |at, count| {
+        let heads = store.publications(&origin(name), size(at), count).await.unwrap();
+        heads.into_iter().map(|head| (head.size.get(), String::from_utf8(head.note).unwrap())).collect::<Vec<_>>()
+    };
+    let (first, newest) = ((1, "a".to_owned()), (3, "d".to_owned()));
+    assert_eq!(up_to(9, 9).await, [newest.clone(), first.clone()]);
+    assert_eq!(up_to(3, 1).await, [newest]);
+    assert_eq!(up_to(2, 9).await, [first]);
+    assert_eq!(up_to(0, 9).await, []);
 }
 
 async fn namespaces_do_not_meet(store: Arc<dyn Store>) {

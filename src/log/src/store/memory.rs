@@ -32,7 +32,7 @@ struct Log {
     full_tiles: HashMap<TileCoord, Vec<u8>>,
     partial_tiles: BTreeMap<u8, TileBytes>,
     heads: Vec<StoredHead>,
-    publication: Option<StoredPublication>,
+    publications: Vec<StoredPublication>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ impl MemoryStore {
                 extra.bytes = bytes.into();
                 log.entries.push(extra);
             }
-            Flip::Publication => *log.publication.as_mut().unwrap().note.last_mut().unwrap() ^= 1,
+            Flip::Publication => *log.publications.last_mut().unwrap().note.last_mut().unwrap() ^= 1,
         }
     }
 
@@ -182,7 +182,7 @@ impl Store for MemoryStore {
                 full_tiles: HashMap::new(),
                 partial_tiles: BTreeMap::new(),
                 heads: Vec::new(),
-                publication: None,
+                publications: vec![],
             };
             log.take(first)?;
             logs.insert(origin, log);
@@ -234,10 +234,11 @@ impl Store for MemoryStore {
         publication: &'a StoredPublication,
     ) -> PortFuture<'a, Result<(), PortFault>> {
         Box::pin(async move {
-            if let Some(log) = self.logs.lock().unwrap().get_mut(origin)
-                && log.publication.as_ref().is_none_or(|old| old.size <= publication.size)
-            {
-                log.publication = Some(publication.clone());
+            if let Some(log) = self.logs.lock().unwrap().get_mut(origin) {
+                log.publications.pop_if(|newest| newest.size == publication.size);
+                if log.publications.last().is_none_or(|newest| newest.size < publication.size) {
+                    log.publications.push(publication.clone());
+                }
             }
             Ok(())
         })
@@ -291,7 +292,20 @@ impl StoreReader for MemoryStore {
     }
 
     fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        let publication = self.read(origin, |log| log.publication.clone());
+        let publication = self.read(origin, |log| log.publications.last().cloned());
         Box::pin(async move { Ok(publication.flatten()) })
+    }
+
+    fn publications<'a>(
+        &'a self,
+        origin: &'a Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> PortFuture<'a, Result<Vec<StoredPublication>, PortFault>> {
+        let found = self.read(origin, |log| {
+            let heads = log.publications.iter().rev();
+            heads.filter(|head| head.size <= up_to).take(count).cloned().collect()
+        });
+        Box::pin(async move { Ok(found.unwrap_or_default()) })
     }
 }

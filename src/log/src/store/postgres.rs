@@ -253,10 +253,10 @@ impl PostgresStore {
         let size = to_sql(publication.size.get(), ACTION)?;
         let mut lease = self.writer(ACTION).await?;
         let query = sqlx::query(
-            "INSERT INTO countermark_log.publication AS kept (log_id, size, note) \
-             SELECT log_id, $2, $3 FROM countermark_log.log WHERE origin = $1 \
-             ON CONFLICT (log_id) DO UPDATE SET size = excluded.size, note = excluded.note \
-             WHERE excluded.size >= kept.size",
+            "INSERT INTO countermark_log.publication (log_id, size, note) \
+             SELECT log_id, $2, $3 FROM countermark_log.log AS log WHERE origin = $1 AND NOT EXISTS \
+             (SELECT FROM countermark_log.publication AS newer WHERE newer.log_id = log.log_id AND newer.size > $2) \
+             ON CONFLICT (log_id, size) DO UPDATE SET note = excluded.note",
         )
         .bind(origin.as_str())
         .bind(size)
@@ -265,17 +265,27 @@ impl PostgresStore {
         lease.settle(done).map(|_| ())
     }
 
-    async fn read_publication(&self, origin: &Origin) -> Result<Option<StoredPublication>, PortFault> {
-        const ACTION: &str = "read the published head";
+    async fn read_publications(
+        &self,
+        origin: &Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> Result<Vec<StoredPublication>, PortFault> {
+        const ACTION: &str = "read published heads";
+        let up_to = to_sql(up_to.get(), ACTION)?;
         let mut lease = self.reader(ACTION).await?;
         let query = sqlx::query_as(
             "SELECT size, note FROM countermark_log.publication \
-             WHERE log_id = (SELECT log_id FROM countermark_log.log WHERE origin = $1)",
+             WHERE log_id = (SELECT log_id FROM countermark_log.log WHERE origin = $1) AND size <= $2 \
+             ORDER BY size DESC LIMIT $3",
         )
-        .bind(origin.as_str());
-        let done = timeout_at(lease.until(), query.fetch_optional(lease.connection())).await;
-        let row: Option<(i64, Vec<u8>)> = lease.settle(done)?;
-        row.map(|(size, note)| Ok(StoredPublication { size: tree_size(size, ACTION)?, note })).transpose()
+        .bind(origin.as_str())
+        .bind(up_to)
+        .bind(i64::try_from(count).unwrap_or(i64::MAX));
+        let done = timeout_at(lease.until(), query.fetch_all(lease.connection())).await;
+        let rows: Vec<(i64, Vec<u8>)> = lease.settle(done)?;
+        let read = |(size, note)| Ok(StoredPublication { size: tree_size(size, ACTION)?, note });
+        rows.into_iter().map(read).collect()
     }
 }
 
@@ -318,7 +328,16 @@ impl StoreReader for PostgresStore {
     }
 
     fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        Box::pin(self.read_publication(origin))
+        Box::pin(async move { Ok(self.read_publications(origin, TreeSize::MAX, 1).await?.pop()) })
+    }
+
+    fn publications<'a>(
+        &'a self,
+        origin: &'a Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> PortFuture<'a, Result<Vec<StoredPublication>, PortFault>> {
+        Box::pin(self.read_publications(origin, up_to, count))
     }
 }
 

@@ -262,9 +262,9 @@ impl SqliteStore {
         let mut connection = self.writing(ACTION).await?;
         let mut transaction = connection.begin_with(BEGIN_WRITE).await.map_err(fault(ACTION))?;
         sqlx::query(
-            "INSERT INTO publication (log_id, size, note) SELECT log_id, ?, ? FROM log WHERE origin = ? \
-             ON CONFLICT (log_id) DO UPDATE SET size = excluded.size, note = excluded.note \
-             WHERE excluded.size >= publication.size",
+            "INSERT INTO publication (log_id, size, note) SELECT log_id, ?1, ?2 FROM log WHERE origin = ?3 AND NOT EXISTS \
+             (SELECT 1 FROM publication AS newer WHERE newer.log_id = log.log_id AND newer.size > ?1) \
+             ON CONFLICT (log_id, size) DO UPDATE SET note = excluded.note",
         )
         .bind(to_sql(publication.size.get(), ACTION)?)
         .bind(&publication.note)
@@ -275,16 +275,25 @@ impl SqliteStore {
         transaction.commit().await.map_err(fault(ACTION))
     }
 
-    async fn read_publication(&self, origin: &Origin) -> Result<Option<StoredPublication>, PortFault> {
-        const ACTION: &str = "read the published head";
-        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT size, note FROM publication WHERE log_id = (SELECT log_id FROM log WHERE origin = ?)",
+    async fn read_publications(
+        &self,
+        origin: &Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> Result<Vec<StoredPublication>, PortFault> {
+        const ACTION: &str = "read published heads";
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT size, note FROM publication WHERE log_id = (SELECT log_id FROM log WHERE origin = ?) AND size <= ? \
+             ORDER BY size DESC LIMIT ?",
         )
         .bind(origin.as_str())
-        .fetch_optional(&self.pool)
+        .bind(to_sql(up_to.get(), ACTION)?)
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
         .await
         .map_err(fault(ACTION))?;
-        row.map(|(size, note)| Ok(StoredPublication { size: rows::tree_size(size, ACTION)?, note })).transpose()
+        let read = |(size, note)| Ok(StoredPublication { size: rows::tree_size(size, ACTION)?, note });
+        rows.into_iter().map(read).collect()
     }
 }
 
@@ -335,7 +344,16 @@ impl StoreReader for SqliteStore {
     }
 
     fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        Box::pin(self.read_publication(origin))
+        Box::pin(async move { Ok(self.read_publications(origin, TreeSize::MAX, 1).await?.pop()) })
+    }
+
+    fn publications<'a>(
+        &'a self,
+        origin: &'a Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> PortFuture<'a, Result<Vec<StoredPublication>, PortFault>> {
+        Box::pin(self.read_publications(origin, up_to, count))
     }
 }
 

@@ -248,6 +248,15 @@ impl StoreReader for Faulty<dyn Store> {
     fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
         Box::pin(self.store(Call::Publication, self.inner.publication(origin)))
     }
+
+    fn publications<'a>(
+        &'a self,
+        origin: &'a Origin,
+        up_to: TreeSize,
+        count: usize,
+    ) -> PortFuture<'a, Result<Vec<StoredPublication>, PortFault>> {
+        Box::pin(self.store(Call::Publication, self.inner.publications(origin, up_to, count)))
+    }
 }
 
 impl HeadRegister for Faulty<dyn HeadRegister> {

@@ -136,7 +136,7 @@ impl World {
             origin: self.origin(),
             namespace: self.trust.namespace(),
             foundation: self.foundation(),
-            log_signer: Box::new(self.log.clone()),
+            log_signer: Arc::new(self.log.clone()),
             certifying: (self.kind == LogKind::FleetKeys).then(|| Certifying {
                 certificate_signer: Box::new(self.certificate.clone()),
                 policy: PolicySet::shipped(Side::Authority),

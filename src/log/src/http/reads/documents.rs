@@ -1,46 +1,106 @@
 //! The JSON documents of the reads. Field names never change.
 
+mod checkpoints;
+mod keys;
+
+use std::borrow::Cow;
+
 use countermark_bundle::certificate::Certificate;
 use countermark_bundle::identity::{Digest, Epoch, Timestamp};
 use countermark_bundle::namespace_state::{NamespaceState, StatementRecord};
 use countermark_tlog::hash::{Hash, LeafHash};
 use countermark_tlog::size::TreeSize;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
-use super::super::Served;
+pub(in crate::http) use checkpoints::{CheckpointDocument, CheckpointsDocument};
+pub(in crate::http) use keys::KeysDocument;
+
+use crate::http::Served;
 use crate::export::continuous::ExportStatus;
 use crate::published::Published;
 use crate::sequencer::OwnerState;
 
 /// An RFC 6962 audit path.
-#[derive(Serialize)]
-pub(super) struct InclusionDocument<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Inclusion)]
+pub(in crate::http) struct InclusionDocument<'a> {
+    /// The log.
     pub(super) origin: &'a str,
+    /// Which entry.
     pub(super) index: u64,
+    /// In the tree of how many entries.
     pub(super) size: u64,
     #[serde(serialize_with = "leaf_hash")]
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     pub(super) leaf_hash: LeafHash,
-    /// From the leaf's sibling up.
+    /// In base64, from the leaf's sibling up.
     #[serde(serialize_with = "hashes")]
+    #[schema(value_type = Vec<String>, max_items = 63)]
     pub(super) path: &'a [Hash],
 }
 
+/// An audit path with the head that it leads to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Receipt)]
+pub(in crate::http) struct ReceiptDocument<'a> {
+    #[serde(flatten)]
+    pub(super) inclusion: InclusionDocument<'a>,
+    /// The signed note: the log's signature and the witnesses' cosignatures.
+    pub(super) checkpoint: Cow<'a, str>,
+}
+
 /// An RFC 6962 consistency proof.
-#[derive(Serialize)]
-pub(super) struct ConsistencyDocument<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Consistency)]
+pub(in crate::http) struct ConsistencyDocument<'a> {
+    /// The log.
     pub(super) origin: &'a str,
+    /// The smaller size.
     pub(super) from: u64,
+    /// The larger size.
     pub(super) to: u64,
+    /// In base64.
     #[serde(serialize_with = "hashes")]
+    #[schema(value_type = Vec<String>, max_items = 64)]
     pub(super) proof: &'a [Hash],
 }
 
+/// A consistency link, as it stands in FORMATS.md.
+#[derive(ToSchema)]
+#[schema(as = Link)]
+#[expect(dead_code, reason = "the shape of a type of another crate")]
+pub(in crate::http) struct LinkSchema {
+    r#type: String,
+    from: u64,
+    to: u64,
+    /// In base64.
+    proof: Vec<String>,
+}
+
+/// Statements, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Statements)]
+pub(in crate::http) struct StatementsDocument<'a> {
+    /// The log.
+    pub(super) origin: &'a str,
+    /// The published size.
+    pub(super) size: u64,
+    /// What the log has on each.
+    pub(super) statements: Vec<RecordDocument<'a>>,
+}
+
 /// What the log has on a statement.
-#[derive(Serialize)]
-pub(super) struct RecordDocument<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Record)]
+pub(in crate::http) struct RecordDocument<'a> {
+    #[schema(value_type = u64, minimum = 1)]
     epoch: Epoch,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     digest: Digest,
+    /// Where the statement is in the log.
     index: u64,
+    #[schema(value_type = CertificateSchema)]
     certificate: &'a Certificate,
     /// Where its activations stand, renewals after the first.
     activations: Vec<u64>,
@@ -52,7 +112,7 @@ pub(super) struct RecordDocument<'a> {
 }
 
 impl<'a> RecordDocument<'a> {
-    pub(super) fn of(state: &NamespaceState, record: &'a StatementRecord) -> Self {
+    pub(in crate::http) fn of(state: &NamespaceState, record: &'a StatementRecord) -> Self {
         let epoch = record.statement.statement().epoch;
         let renewal = state.next_renewal(epoch);
         Self {
@@ -68,27 +128,49 @@ impl<'a> RecordDocument<'a> {
     }
 }
 
+/// A certificate, as it stands in bundles.
+#[derive(ToSchema)]
+#[schema(as = Certificate)]
+#[expect(dead_code, reason = "the shape of a type of another crate")]
+struct CertificateSchema {
+    /// Milliseconds since 1970.
+    timestamp_ms: u64,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    key_id: String,
+    /// In base64.
+    signature: String,
+}
+
 /// Where a namespace stands.
-#[derive(Serialize)]
-pub(super) struct StatusDocument<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Status)]
+pub(in crate::http) struct StatusDocument<'a> {
     origin: &'a str,
     namespace: &'a str,
+    /// `fleet-keys` or `raw`.
     kind: &'static str,
+    /// `serving`, `reloading`, `frozen` or `stopped`.
     state: &'static str,
+    /// Of the newest published head; null before the first.
     size: Option<u64>,
     root: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     head_time: Option<Timestamp>,
+    #[schema(value_type = Option<u64>, minimum = 1)]
     next_epoch: Option<Epoch>,
     newest_certified: Option<StatementDocument>,
     newest_active: Option<StatementDocument>,
     policy: Option<PolicyDocument>,
     /// Since when too few witnesses cosign.
+    #[schema(value_type = Option<String>, format = DateTime)]
     without_quorum_since: Option<Timestamp>,
     witnesses: Vec<WitnessDocument>,
     export: Option<ExportStatusDocument>,
 }
 
-#[derive(Serialize)]
+/// How the export is doing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ExportStatus)]
 struct ExportStatusDocument {
     state: &'static str,
     exported_size: Option<u64>,
@@ -100,28 +182,39 @@ impl ExportStatusDocument {
     }
 }
 
-#[derive(Serialize)]
+/// A statement.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatementStatus)]
 struct StatementDocument {
+    #[schema(value_type = u64, minimum = 1)]
     epoch: Epoch,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     digest: Digest,
     index: u64,
     revoked: bool,
 }
 
-#[derive(Serialize)]
+/// The admission policy in force.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PolicyStatus)]
 struct PolicyDocument {
     serial: u64,
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
     digest: Digest,
     approvals_needed: u64,
 }
 
-#[derive(Serialize)]
+/// How a witness is doing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WitnessStatus)]
 struct WitnessDocument {
     name: String,
     url: String,
     /// The last valid cosignature.
+    #[schema(value_type = Option<String>, format = DateTime)]
     last_success: Option<Timestamp>,
     /// The last failure since then.
+    #[schema(value_type = Option<String>, format = DateTime)]
     last_failure: Option<Timestamp>,
     /// Which kind of failure; what exactly stands in the log's own records.
     last_failure_reason: Option<&'static str>,
@@ -129,7 +222,7 @@ struct WitnessDocument {
 
 impl<'a> StatusDocument<'a> {
     /// A namespace and what it has published, if anything.
-    pub(super) fn of(served: &'a Served, published: Option<&Published>) -> Self {
+    pub(in crate::http) fn of(served: &'a Served, published: Option<&Published>) -> Self {
         let handle = &served.handle;
         let health = handle.health();
         let state = published.and_then(|published| published.state.fleet_keys());

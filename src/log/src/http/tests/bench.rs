@@ -218,10 +218,13 @@ impl Bench {
 
 /// A request and its answer, without a socket.
 pub(super) async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().to_string());
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, body };
+    super::described::check(&method, &path, &answer);
+    answer
 }
 
 /// A token that allows everything in the namespace of every test, for an hour from now.

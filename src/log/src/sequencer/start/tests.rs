@@ -45,10 +45,10 @@ async fn settings_that_do_not_fit_together_are_refused() {
         (NamespaceSettings { namespace: Namespace::parse("other").unwrap(), ..set() }, |failure| {
             matches!(failure, SettingsError::OtherNamespace { .. })
         }),
-        (NamespaceSettings { log_signer: Box::new(world.certificate.clone()), ..set() }, |failure| {
+        (NamespaceSettings { log_signer: Arc::new(world.certificate.clone()), ..set() }, |failure| {
             matches!(failure, SettingsError::Role { expected: Role::Log, found: Role::Certificate })
         }),
-        (NamespaceSettings { log_signer: Box::new(other.clone()), ..set() }, |failure| {
+        (NamespaceSettings { log_signer: Arc::new(other.clone()), ..set() }, |failure| {
             matches!(failure, SettingsError::UnknownKey { role: Role::Log })
         }),
         (world.settings_certified_by(Box::new(TestSigner::new(Role::Certificate, 78))), |failure| {
