@@ -190,7 +190,20 @@ fn problems(status: u16, kinds: &[ProblemKind]) -> Response {
 fn parameter(name: &str, place: ParameterIn, required: Required) -> Parameter {
     let (schema, about) = meaning(name);
     let builder = ParameterBuilder::new().name(name).parameter_in(place).required(required);
-    builder.description(Some(about)).schema(Some(schema)).build()
+    builder.description(Some(about)).schema(Some(schema)).example(example(name)).build()
+}
+
+/// What any log that serves something has there.
+fn example(name: &str) -> Option<Value> {
+    match name {
+        "ns" => Some("backup".into()),
+        "tile" => Some("000".into()),
+        "wait" => Some("committed".into()),
+        "index" | "level" => Some(0.into()),
+        "size" | "from" | "to" | "epoch" | "width" => Some(1.into()),
+        "before" | "limit" => Some(10.into()),
+        _ => None,
+    }
 }
 
 fn meaning(name: &str) -> (ObjectBuilder, &'static str) {
