@@ -16,7 +16,9 @@ pub enum BearerRefused {
         address: String,
     },
     /// The token could be read on the way.
-    #[error("a bearer token would cross the network in the clear to {host}; only https may carry it beyond this machine")]
+    #[error(
+        "a bearer token would cross the network in the clear to {host}; only https may carry it beyond this machine"
+    )]
     InTheClear {
         /// To whom.
         host: String,

@@ -126,8 +126,7 @@ impl Connections {
 
     /// Counts a connection. With `shakes_hands` it begins with a TLS handshake.
     pub(super) fn open(self: &Arc<Self>, shakes_hands: bool) -> Open {
-        let state =
-            State { place: Place::Busy, under_way: 0, is_http2: false, has_begun: false, has_head: false };
+        let state = State { place: Place::Busy, under_way: 0, is_http2: false, has_begun: false, has_head: false };
         let connection = Arc::new(Connection {
             connections: Arc::clone(self),
             told_to_close: Notify::new(),

@@ -110,8 +110,7 @@ async fn a_connection_without_a_request_does_not_hold_the_end_up_and_a_request_d
         "done"
     });
     let running = begin(pages().route("/slow", slow), limits()).await;
-    let (mut silent, mut half, mut idle) =
-        (running.connect().await, running.connect().await, running.connect().await);
+    let (mut silent, mut half, mut idle) = (running.connect().await, running.connect().await, running.connect().await);
     half.write_all(b"GET / HT").await.unwrap();
     ask_on(&mut idle).await;
     let mut asks = running.connect().await;
