@@ -2,7 +2,8 @@
 //! can make it hold.
 //!
 //! It knows nothing of what is served. What a request may cost once it has arrived is for the handlers to bound: the size of
-//! its body, and the time until its answer.
+//! its body, and the time until its answer. They are called when the body is there, so that a place which a handler counts is
+//! never held by somebody who only sends slowly ([`upload`]).
 //!
 //! Invariant: who asks is served before who only holds on. When all connections are taken, a new one gets the place of the
 //! one that has asked nothing for longest, never that of a request under way ([`connections`]).
@@ -10,6 +11,7 @@
 mod answer;
 mod connections;
 pub mod limits;
+mod upload;
 mod watched;
 
 use std::convert::Infallible;
@@ -20,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
@@ -267,12 +269,17 @@ fn answer(
     router: &Router,
 ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + 'static {
     let under_way = connection.begin(request.version() == Version::HTTP_2);
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let answering = under_way.map(|under_way| (under_way, router.clone().oneshot(request)));
+    let router = router.clone();
     async move {
-        let Some((under_way, answering)) = answering else { return Ok(Answer::overloaded()) };
-        let response = answering.await.unwrap_or_else(|never: Infallible| match never {});
+        let Some(under_way) = under_way else { return Ok(Answer::none(StatusCode::SERVICE_UNAVAILABLE)) };
+        let (parts, body) = request.into_parts();
+        let body = match upload::arrived(&under_way, body).await {
+            Ok(body) => body,
+            Err(status) => return Ok(Answer::none(status)),
+        };
+        let mut request = Request::from_parts(parts, body);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {});
         Ok(Answer::to(under_way, response))
     }
 }

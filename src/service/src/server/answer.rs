@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body as _, Frame, SizeHint};
 
 use super::connections::UnderWay;
@@ -28,15 +28,15 @@ impl Answer {
         if under_way.answers(bytes) {
             return answer.map(|body| Self { body, rest: Bytes::new(), under_way: Some(under_way) });
         }
-        Self::overloaded()
+        Self::none(StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// The answer to a request that there is no room for.
-    pub(super) fn overloaded() -> Response<Self> {
+    /// The answer to a request that no handler answers.
+    pub(super) fn none(status: StatusCode) -> Response<Self> {
         let body = Self { body: Body::empty(), rest: Bytes::new(), under_way: None };
         let mut answer = Response::new(body);
-        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        answer.headers_mut().insert(axum::http::header::RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
+        *answer.status_mut() = status;
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         answer
     }
 }

@@ -6,7 +6,8 @@
 //! * *heads*: a TLS handshake, or the head of an HTTP/1 request, has begun and is not complete;
 //! * *flushing*: the last answer was handed over and its reader does not take it.
 //!
-//! Each answer that is being sent stands in a fourth line, by when its reader last took a piece of it.
+//! Each answer that is being sent stands in a fourth line, by when its reader last took a piece of it, and each request
+//! whose body is arriving in a fifth, by when it began.
 //!
 //! It knows no HTTP and no socket: it is told what happens, and tells a connection to close. Invariant: a connection with a
 //! request under way is told to close only because of an answer that its reader does not take.
@@ -48,6 +49,7 @@ struct Table {
     heads: Line,
     flushing: Line,
     answers: Line,
+    uploads: BTreeMap<u64, Arc<Notify>>,
 }
 
 /// Who waits, the longest first.
@@ -174,6 +176,13 @@ impl Connections {
 }
 
 impl Table {
+    fn next_number(&mut self) -> u64 {
+        let number = self.next;
+        // Never reached, at a billion in a second in five centuries.
+        self.next = self.next.wrapping_add(1);
+        number
+    }
+
     /// Puts a connection at the end of a line; gives its number.
     fn line_up(&mut self, line: impl FnOnce(&mut Self) -> &mut Line, connection: &Arc<Connection>) -> u64 {
         self.line_up_answer(line, connection, 0)
@@ -185,9 +194,7 @@ impl Table {
         connection: &Arc<Connection>,
         bytes: usize,
     ) -> u64 {
-        let number = self.next;
-        // Never reached, at a billion in a second in five centuries.
-        self.next = self.next.wrapping_add(1);
+        let number = self.next_number();
         line(self).insert(number, Waiting { since: Instant::now(), connection: Arc::clone(connection), bytes });
         number
     }
@@ -361,7 +368,49 @@ pub(super) struct UnderWay {
     answer: Option<(u64, usize)>,
 }
 
+/// A body that is arriving. It is no longer counted when this is dropped.
+#[derive(Debug)]
+pub(super) struct Upload {
+    connections: Arc<Connections>,
+    number: u64,
+    gives_way: Arc<Notify>,
+}
+
+impl Upload {
+    /// Completes when its place is needed: it has been arriving for longest.
+    pub(super) async fn gives_way(&self) {
+        self.gives_way.notified().await;
+    }
+
+    /// How long it may take.
+    pub(super) fn time_max(&self) -> Duration {
+        self.connections.limits.upload_time_max
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.connections.table().uploads.remove(&self.number);
+    }
+}
+
 impl UnderWay {
+    /// The body begins to arrive.
+    pub(super) fn uploads(&self) -> Upload {
+        let connections = Arc::clone(&self.connection.connections);
+        let gives_way = Arc::new(Notify::new());
+        let mut table = connections.table();
+        if table.uploads.len() >= connections.limits.uploads_max
+            && let Some((_, longest)) = table.uploads.pop_first()
+        {
+            longest.notify_one();
+        }
+        let number = table.next_number();
+        table.uploads.insert(number, Arc::clone(&gives_way));
+        drop(table);
+        Upload { connections, number, gives_way }
+    }
+
     /// The answer begins to be sent. False if too much is unsent: then nothing was counted.
     pub(super) fn answers(&mut self, bytes: usize) -> bool {
         let Limits { answer_bytes_max, stall_when_full_max, .. } = self.connection.connections.limits;

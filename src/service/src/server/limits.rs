@@ -14,6 +14,12 @@ pub const CONNECTIONS_MAX: usize = 8_192;
 pub const CONNECTIONS_ASIDE_MAX: usize = 64;
 /// The most requests under way, before the handlers' own bounds: each is a task.
 pub const REQUESTS_MAX: usize = 16_384;
+/// The most requests whose bodies are arriving.
+pub const UPLOADS_MAX: usize = 1_024;
+/// The most bytes of a body that arrive before a handler is called: 256 KiB, as much as any handler takes.
+pub const UPLOAD_BYTES_MAX: usize = 256 << 10;
+/// How long they may take.
+pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(20);
 /// The most bytes of answers that are not sent yet: 256 MiB. Answers of at most [`PIECE_BYTES_MAX`] do not wait for room.
 pub const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// The most bytes of an answer that are handed to a connection at once: 64 KiB.
@@ -36,6 +42,10 @@ pub struct Limits {
     pub connections_max: usize,
     /// The most requests under way.
     pub requests_max: usize,
+    /// The most requests whose bodies are arriving.
+    pub uploads_max: usize,
+    /// For the body of a request to arrive.
+    pub upload_time_max: Duration,
     /// The most bytes of answers that are not sent yet.
     pub answer_bytes_max: usize,
     /// For a TLS handshake, and for the head of a request.
@@ -70,6 +80,8 @@ impl Default for Limits {
         Self {
             connections_max: CONNECTIONS_MAX,
             requests_max: REQUESTS_MAX,
+            uploads_max: UPLOADS_MAX,
+            upload_time_max: UPLOAD_TIME_MAX,
             answer_bytes_max: ANSWER_BYTES_MAX,
             head_max: HEAD_MAX,
             idle_max: IDLE_MAX,

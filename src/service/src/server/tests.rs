@@ -17,6 +17,7 @@ fn limits() -> Limits {
         head_max: Duration::from_millis(500),
         idle_max: Duration::from_secs(600),
         stall_max: Duration::from_millis(500),
+        upload_time_max: Duration::from_millis(500),
         sweep_every: Duration::from_millis(20),
         ..Limits::default()
     }
@@ -262,4 +263,52 @@ async fn more_requests_than_there_is_room_for_are_told_to_come_back() {
     let answer = running.get("/large").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert!(running.get("/").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_body_arrives_before_its_handler_is_called_and_a_slow_one_never_does() {
+    let called = Arc::new(Notify::new());
+    let tells = Arc::clone(&called);
+    let taking = post(|body: axum::body::Bytes| async move {
+        tells.notify_one();
+        body.len().to_string()
+    });
+    let running = begin(Router::new().route("/", taking), limits()).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\n";
+    let mut slow = running.connect().await;
+    assert!(ask(&mut slow, &format!("{head}1234")).await.starts_with("HTTP/1.1 408"));
+    assert!(timeout(Duration::ZERO, called.notified()).await.is_err(), "a handler was called");
+    let mut whole = running.connect().await;
+    assert!(ask(&mut whole, &format!("{head}12345")).await.ends_with("5"));
+    let mut broken = running.connect().await;
+    broken.write_all(format!("{head}12").as_bytes()).await.unwrap();
+    broken.shutdown().await.unwrap();
+    assert!(to_end(&mut broken).await.starts_with("HTTP/1.1 400"), "the handler is told that it broke off");
+}
+
+#[tokio::test]
+async fn bodies_that_arrive_for_longest_give_way() {
+    let running = begin(pages(), Limits { uploads_max: 1, upload_time_max: PATIENCE, ..limits() }).await;
+    let head = "POST /body HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5\r\n\r\n";
+    let mut slow = running.connect().await;
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // It is there as soon as somebody else's request is answered on a connection that came later.
+    assert!(running.get("/").await.ends_with("here"));
+    let mut quick = running.connect().await;
+    assert!(ask(&mut quick, &format!("{head}12345")).await.ends_with("5"));
+    let mut piece = running.connect().await;
+    piece.write_all(head.as_bytes()).await.unwrap();
+    assert!(to_end(&mut slow).await.starts_with("HTTP/1.1 503"));
+    assert!(ask(&mut piece, "12345").await.ends_with("5"));
+}
+
+#[tokio::test]
+async fn a_body_that_is_larger_than_what_arrives_first_comes_whole() {
+    let running = begin(pages(), limits()).await;
+    for bytes in [limits::UPLOAD_BYTES_MAX, limits::UPLOAD_BYTES_MAX + 1, 4 * limits::UPLOAD_BYTES_MAX] {
+        let head = format!("POST /body HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {bytes}\r\n\r\n");
+        let mut stream = running.connect().await;
+        let answer = ask(&mut stream, &(head + &"x".repeat(bytes))).await;
+        assert!(answer.ends_with(&format!("\r\n{bytes}")), "{answer}");
+    }
 }

@@ -3,6 +3,8 @@ use super::*;
 const LIMITS: Limits = Limits {
     connections_max: 2,
     requests_max: 3,
+    uploads_max: 2,
+    upload_time_max: Duration::from_secs(20),
     answer_bytes_max: 10 * PIECE_BYTES_MAX,
     head_max: Duration::from_secs(10),
     idle_max: Duration::from_mins(1),
@@ -166,6 +168,22 @@ async fn requests_have_a_bound_of_their_own() {
     assert!(open.0.begin(true).is_none());
     drop(under_way);
     assert!(open.0.begin(true).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_body_that_has_been_arriving_for_longest_gives_way() {
+    let connections = Connections::new(LIMITS);
+    let open = connections.open(false);
+    let requests: Vec<UnderWay> = (0..3).map(|_| open.0.begin(true).unwrap()).collect();
+    let told = async |upload: &Upload| tokio::time::timeout(Duration::ZERO, upload.gives_way()).await.is_ok();
+    let (first, second) = (requests[0].uploads(), requests[1].uploads());
+    drop(first);
+    let third = requests[0].uploads();
+    assert!(!told(&second).await && !told(&third).await);
+    let fourth = requests[2].uploads();
+    assert!(told(&second).await && !told(&third).await && !told(&fourth).await);
+    drop((second, third, fourth));
+    assert!(connections.table().uploads.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
