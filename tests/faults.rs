@@ -12,6 +12,8 @@
 mod audit;
 #[path = "faults/authority.rs"]
 mod authority;
+#[path = "faults/hostile.rs"]
+mod hostile;
 #[path = "faults/http.rs"]
 mod http;
 #[path = "faults/injected.rs"]
@@ -26,6 +28,8 @@ mod no_space;
 mod restored;
 #[path = "faults/submitter.rs"]
 mod submitter;
+#[path = "faults/tls.rs"]
+mod tls;
 #[path = "faults/two_writers.rs"]
 mod two_writers;
 #[path = "faults/witness.rs"]

@@ -40,6 +40,17 @@ impl Log {
     pub fn start(authority: &Authority, around: &[String]) -> Result<Self, Refused> {
         let mut command = around_program(around);
         command.args(["log", "serve", "--exit-with-stdin", "--config"]).arg(authority.path("log.toml"));
+        Self::start_command(command)
+    }
+
+    /// Starts another verb that serves.
+    pub fn start_verb(verb: &[&str]) -> Result<Self, Refused> {
+        let mut command = around_program(&[]);
+        command.args(verb);
+        Self::start_command(command)
+    }
+
+    fn start_command(mut command: Command) -> Result<Self, Refused> {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = collect(process.stderr.take().unwrap());
         let lines = lines_of(process.stdout.take().unwrap());
@@ -107,7 +118,7 @@ impl Drop for Log {
 }
 
 /// Sends a signal by name.
-fn signal(pid: u32, name: &str) {
+pub fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(sent.success(), "no process {pid}");
 }

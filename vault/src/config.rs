@@ -13,6 +13,8 @@
 //! vendor_keys = [{ algorithm = "ed25519", public_key = "8a88…5c" }]
 //! ```
 //!
+//! With a table `[tls]` of `certificate_file` and `private_key_file` the member speaks TLS.
+//!
 //! Paths are relative to the folder of the file. A field that is not known is refused. What makes the member part of a
 //! fleet stands in the same file: see [`fleet`].
 
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use countermark_bundle::identity::{Name, NameError};
 use countermark_bundle::key::{KeyAlgorithm, KeyId, PublicKey};
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::tls::TlsFiles;
 use countermark_tlog::checkpoint::{CheckpointError, Origin};
 use serde::Deserialize;
 use thiserror::Error;
@@ -42,6 +45,8 @@ pub const VENDOR_KEYS_MAX: usize = 8;
 pub struct Config {
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
+    /// The certificate and key of the listener; without them it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The log that the fleet's keys will be stated in.
     pub origin: Origin,
     /// The fleet.
@@ -144,6 +149,7 @@ impl Config {
         let fleet = fleet.check(folder, &origin, &member_id)?;
         Ok(Config {
             listen: text.listen,
+            tls: text.tls.map(|files| files.below(folder)),
             origin,
             fleet_id: name("fleet_id", text.fleet_id)?,
             member_id,
@@ -182,6 +188,7 @@ fn check_vendor_keys(keys: &[PublicKey]) -> Result<(), ConfigError> {
 #[serde(deny_unknown_fields)]
 struct ConfigText {
     listen: SocketAddr,
+    tls: Option<TlsFiles>,
     origin: String,
     fleet_id: String,
     member_id: String,

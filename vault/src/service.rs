@@ -9,7 +9,9 @@ use std::sync::Arc;
 use axum::Router;
 use countermark_bundle::key::PublicKey;
 use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create_passphrase_file};
-use countermark_service::listener::{BindError, bind, serve_until};
+use countermark_service::listener::{BindError, bind};
+use countermark_service::server::serve_until;
+use countermark_service::tls::{Tls, TlsError, scheme};
 use countermark_vault_core::device::DeviceFault;
 use countermark_vault_core::member::MemberIdentity;
 use countermark_vault_raft::{CounterFile, CounterFileError};
@@ -113,9 +115,9 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The server failed.
-    #[error("the server failed")]
-    Server(#[source] io::Error),
+    /// The certificate or its key was refused.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceFault),
@@ -202,6 +204,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let keys = MemberKeys::open(&config)?;
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
     let identity = MemberIdentity {
         origin: config.origin,
         fleet_id: config.fleet_id,
@@ -237,14 +240,17 @@ pub async fn serve(
     let member = Member::open(identity, config.vendor_keys, keys.identity, store)?;
     announce_attestation(&member);
     let listener = bind(config.listen).await?;
-    let address = listener.local_addr().map_err(ServeError::Server)?;
+    let address = listener.local_addr().map_err(|source| BindError::Refused { address: config.listen, source })?;
     let served = Arc::new(Served { member, seat: fleet.as_ref().map(Membership::seat) });
     let router = http::router(served, Attesting::at(address));
-    tracing::info!(%address, "listens");
+    tracing::info!(%address, scheme = scheme(tls.as_ref()), "listens");
     on_ready(address);
     match fleet {
-        Some(fleet) => serve_beside(fleet, listener, router, shutdown).await,
-        None => serve_until(listener, router, shutdown).await.map_err(ServeError::Server),
+        Some(fleet) => serve_beside(fleet, listener, tls, router, shutdown).await,
+        None => {
+            serve_until(listener, tls, router, shutdown).await;
+            Ok(())
+        }
     }
 }
 
@@ -254,6 +260,7 @@ pub async fn serve(
 async fn serve_beside(
     fleet: Membership,
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -266,15 +273,14 @@ async fn serve_beside(
             ended = &mut taking_part => left = Some(ended),
         }
     };
-    let served = serve_until(listener, router, shutdown_or_left).await;
+    serve_until(listener, tls, router, shutdown_or_left).await;
     // Nobody listens if it has ended already.
     let _ = stop.send(true);
     let left = match left {
         Some(left) => left,
         None => taking_part.await,
     };
-    left.map_err(ServeError::FleetTask)??;
-    served.map_err(ServeError::Server)
+    Ok(left.map_err(ServeError::FleetTask)??)
 }
 
 fn announce_attestation(member: &Member<AttestationFile>) {

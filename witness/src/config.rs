@@ -7,6 +7,10 @@
 //! passphrase_file = "witness.passphrase"
 //! state = "witness.sqlite"
 //!
+//! # [tls]                              # without it: plain HTTP
+//! # certificate_file = "fullchain.pem"
+//! # private_key_file = "privkey.pem"
+//!
 //! [[log]]
 //! origin = "authority.example.org/fleet"
 //! vkeys = ["authority.example.org/fleet+0b92e1ef+AbC…"]
@@ -18,6 +22,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::tls::TlsFiles;
 use countermark_tlog::note::{KeyName, NoteError};
 use serde::Deserialize;
 use thiserror::Error;
@@ -29,6 +34,8 @@ use crate::logs::{FollowedLogs, LogError};
 pub struct Config {
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
+    /// The certificate and key of the listener; without them it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The name of the witness's key.
     pub name: KeyName,
     /// The encrypted key.
@@ -85,6 +92,7 @@ impl Config {
         }
         Ok(Config {
             listen: text.listen,
+            tls: text.tls.map(|files| files.below(folder)),
             name,
             key_file: folder.join(text.key_file),
             passphrase_file: folder.join(text.passphrase_file),
@@ -98,6 +106,7 @@ impl Config {
 #[serde(deny_unknown_fields)]
 struct ConfigText {
     listen: SocketAddr,
+    tls: Option<TlsFiles>,
     name: String,
     key_file: PathBuf,
     passphrase_file: PathBuf,

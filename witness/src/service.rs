@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use countermark_keys::{CreateError, CreatePassphraseError, KeyFile, Role, create_passphrase_file};
 use countermark_migrations::{Database, Open, OpenError, open_sqlite};
-use countermark_service::listener::{BindError, bind, serve_until};
+use countermark_service::listener::{BindError, bind};
+use countermark_service::server::serve_until;
+use countermark_service::tls::{Tls, TlsError, scheme};
 use thiserror::Error;
 
 use crate::config::Config;
@@ -97,9 +99,9 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The server failed.
-    #[error("the server failed")]
-    Server(#[source] io::Error),
+    /// The certificate or its key was refused.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Makes a witness and returns its verifier key.
@@ -156,6 +158,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let cosigner = Cosigner::open(&config)?;
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
     let pool = open_sqlite(&config.state, Database::Witness, Open::Existing).await.map_err(|error| match error {
         OpenError::Missing { path, .. } => ServeError::StateMissing { path },
         error => ServeError::Open(error),
@@ -168,10 +171,11 @@ pub async fn serve(
     let served = async {
         witness.verify_state().await?;
         let listener = bind(config.listen).await?;
-        let address = listener.local_addr().map_err(ServeError::Server)?;
-        tracing::info!(%address, "listens");
+        let address = listener.local_addr().map_err(|source| BindError::Refused { address: config.listen, source })?;
+        tracing::info!(%address, scheme = scheme(tls.as_ref()), "listens");
         on_ready(address);
-        serve_until(listener, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await.map_err(ServeError::Server)
+        serve_until(listener, tls, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await;
+        Ok(())
     }
     .await;
     // The last connection moves the write-ahead log into the state file.

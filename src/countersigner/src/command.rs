@@ -65,6 +65,9 @@ pub struct StatusArgs {
     /// Where the page is, if the configuration leaves the port open
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<SocketAddr>,
+    /// The page's own address, if it speaks TLS: by a name that its certificate has
+    #[arg(long, value_name = "URL", conflicts_with = "address")]
+    pub url: Option<String>,
 }
 
 /// Why a verb failed.
@@ -82,11 +85,14 @@ pub enum CommandError {
     /// The port of the status page is known only to the running process.
     #[error("the configuration leaves the port open; say --address")]
     NoAddress,
+    /// The name in the certificate of the status page is not known.
+    #[error("the status page speaks TLS; say --url https://… with a name that its certificate has")]
+    NoUrl,
     /// There is no status page.
-    #[error("no status page at {address}")]
+    #[error("no status page at {url}")]
     Unreachable {
         /// Where it was looked for.
-        address: SocketAddr,
+        url: String,
         /// What the client said.
         source: reqwest::Error,
     },
@@ -103,7 +109,7 @@ impl CommandError {
     #[must_use]
     pub const fn exit_class(&self) -> ExitClass {
         match self {
-            Self::Config(_) | Self::NoAddress => ExitClass::Usage,
+            Self::Config(_) | Self::NoAddress | Self::NoUrl => ExitClass::Usage,
             Self::Unreachable { .. } => ExitClass::Unreachable,
             Self::Init(_) | Self::Serve(_) | Self::Watch(_) | Self::Stdout(_) => ExitClass::OurFault,
         }
@@ -128,21 +134,30 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         }
         Command::Status(arguments) => {
             let config = Config::load(&arguments.config)?;
-            let address = arguments.address.unwrap_or(config.listen);
-            print_line(status_page(address).await?.trim_end())
+            print_line(status_page(&page_url(&config, &arguments)?).await?.trim_end())
         }
     }
 }
 
-async fn status_page(address: SocketAddr) -> Result<String, CommandError> {
-    if address.port() == 0 {
-        return Err(CommandError::NoAddress);
+fn page_url(config: &Config, arguments: &StatusArgs) -> Result<String, CommandError> {
+    if let Some(url) = &arguments.url {
+        return Ok(url.trim_end_matches('/').to_owned());
     }
-    let unreachable = |source| CommandError::Unreachable { address, source };
+    if config.tls.is_some() {
+        return Err(CommandError::NoUrl);
+    }
+    match arguments.address.unwrap_or(config.listen) {
+        address if address.port() == 0 => Err(CommandError::NoAddress),
+        address => Ok(format!("http://{address}")),
+    }
+}
+
+async fn status_page(url: &str) -> Result<String, CommandError> {
+    let unreachable = |source| CommandError::Unreachable { url: url.to_owned(), source };
     // The one TLS provider of the process. An error means that it is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(STATUS_DEADLINE).build().map_err(unreachable)?;
-    let answer = http.get(format!("http://{address}/v1/status")).send().await.map_err(unreachable)?;
+    let answer = http.get(format!("{url}/v1/status")).send().await.map_err(unreachable)?;
     answer.error_for_status().map_err(unreachable)?.text().await.map_err(unreachable)
 }
 
@@ -161,16 +176,32 @@ mod tests {
         let address = listener.local_addr().unwrap();
         // Nobody listens there any more.
         drop(listener);
-        let error = status_page(address).await.unwrap_err();
+        let error = status_page(&format!("http://{address}")).await.unwrap_err();
         assert!(matches!(error, CommandError::Unreachable { .. }));
         assert_eq!(error.exit_class().code(), 21);
     }
 
-    #[tokio::test]
-    async fn a_port_that_only_the_running_process_knows_must_be_said() {
-        let error = status_page("127.0.0.1:0".parse().unwrap()).await.unwrap_err();
-        assert!(matches!(error, CommandError::NoAddress));
-        assert_eq!(error.exit_class().code(), 2);
+    #[test]
+    fn what_only_the_running_process_or_its_certificate_knows_must_be_said() {
+        const EXAMPLE: &str = include_str!("../countersigner.example.toml");
+        let with = |text: &str, address: Option<&str>, url: Option<&str>| {
+            let folder = tempfile::tempdir().unwrap();
+            let config = folder.path().join("countersigner.toml");
+            std::fs::write(&config, text).unwrap();
+            let address = address.map(|address| address.parse().unwrap());
+            let arguments = StatusArgs { config, address, url: url.map(str::to_owned) };
+            page_url(&Config::load(&arguments.config).unwrap(), &arguments).map_err(|error| {
+                assert_eq!(error.exit_class().code(), 2);
+                error
+            })
+        };
+        assert_eq!(with(EXAMPLE, None, None).unwrap(), "http://127.0.0.1:7302");
+        let open = EXAMPLE.replace("127.0.0.1:7302", "127.0.0.1:0");
+        assert!(matches!(with(&open, None, None), Err(CommandError::NoAddress)));
+        assert_eq!(with(&open, Some("127.0.0.1:9"), None).unwrap(), "http://127.0.0.1:9");
+        let tls = format!("{EXAMPLE}\n[tls]\ncertificate_file = \"a\"\nprivate_key_file = \"b\"\n");
+        assert!(matches!(with(&tls, Some("127.0.0.1:9"), None), Err(CommandError::NoUrl)));
+        assert_eq!(with(&tls, None, Some("https://operator.example/")).unwrap(), "https://operator.example");
     }
 
     #[tokio::test]
@@ -179,7 +210,7 @@ mod tests {
         for command in [
             Command::Init(InitArgs { config: config.clone(), if_absent: false }),
             Command::Serve(ServeArgs { config: config.clone(), exit_with_stdin: false }),
-            Command::Status(StatusArgs { config: config.clone(), address: None }),
+            Command::Status(StatusArgs { config: config.clone(), address: None, url: None }),
         ] {
             assert_eq!(run(command).await.unwrap_err().exit_class().code(), 2);
         }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countermark_bundle::identity::Name;
+use countermark_service::bearer::{self, BearerRefused};
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::tls::TlsFiles;
 use countermark_signer_policy::access_token::{Audience, Issuer};
 use serde::Deserialize;
 use thiserror::Error;
@@ -23,9 +25,11 @@ const COOL_OFF_SECONDS_MAX: u64 = 31 * 86_400;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the status page listens: a loopback address. Port 0 takes a free one.
+    /// Where the status page listens: a loopback address, unless it speaks TLS. Port 0 takes a free one.
     #[serde(default = "any_loopback_port")]
     pub listen: SocketAddr,
+    /// The certificate and key of the status page; without them it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The log's address, before `/<namespace>/checkpoint` and `/v1/<namespace>/entries`.
     pub log_url: String,
     /// The operator's own trust file: that of the namespace's creation.
@@ -68,12 +72,20 @@ pub enum ConfigError {
         source: Box<toml::de::Error>,
     },
     /// The status page would be reachable from elsewhere.
-    #[error("{}: listen is {found}; the status page listens on the loopback interface only", path.display())]
+    #[error("{}: listen is {found}; without [tls] the status page listens on the loopback interface only", path.display())]
     NotLoopback {
         /// The file.
         path: PathBuf,
         /// The address found.
         found: SocketAddr,
+    },
+    /// Access tokens would be sent to nobody, or could be read on their way.
+    #[error("{}: log_url", path.display())]
+    LogUrl {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BearerRefused,
     },
     /// A number outside its bounds.
     #[error("{}: {field} is {found}, allowed are {min} to {max}", path.display())]
@@ -108,6 +120,7 @@ impl Config {
         for relative in paths.into_iter().chain(config.policy.as_mut()) {
             *relative = folder.join(&*relative);
         }
+        config.tls = config.tls.map(|files| files.below(&folder));
         Ok(config)
     }
 
@@ -118,9 +131,10 @@ impl Config {
     }
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
-        if !self.listen.ip().is_loopback() {
+        if self.tls.is_none() && !self.listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::NotLoopback { path: path.to_owned(), found: self.listen });
         }
+        bearer::check(&self.log_url).map_err(|source| ConfigError::LogUrl { path: path.to_owned(), source })?;
         let bounds = [
             ("poll_interval_ms", self.poll_interval_ms, *POLL_INTERVAL_MS.start(), *POLL_INTERVAL_MS.end()),
             ("cool_off_seconds", self.cool_off_seconds, 0, COOL_OFF_SECONDS_MAX),

@@ -1,4 +1,4 @@
-//! The status page. It listens on the loopback interface and takes no orders.
+//! The status page. It takes no orders, and listens on the loopback interface or speaks TLS.
 
 use std::sync::Arc;
 

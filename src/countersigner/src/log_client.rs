@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use countermark_bundle::identity::Namespace;
+use countermark_service::bearer::{self, BearerRefused};
 use countermark_tlog::entry_bundle::ENTRY_BYTES_MAX;
 use countermark_tlog::note::NOTE_BYTES_MAX;
 use countermark_tlog::size::{LeafIndex, TreeSize};
@@ -43,6 +44,9 @@ pub enum ClientError {
     /// Refused: not the address of a log.
     #[error("log_url must be an http or https URL without query and fragment")]
     Url,
+    /// Refused: access tokens could be read on their way there.
+    #[error("log_url")]
+    Bearer(#[from] BearerRefused),
     /// Fault: the HTTP library.
     #[error("cannot make an HTTP client")]
     Http(#[from] reqwest::Error),
@@ -91,6 +95,7 @@ impl LogClient {
         if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
             return Err(ClientError::Url);
         }
+        bearer::check(log_url)?;
         // The one TLS provider of the process. An error means that it is installed already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = Client::builder()

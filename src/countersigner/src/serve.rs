@@ -11,6 +11,9 @@ use countermark_bundle::trust::{TRUST_BYTES_MAX, TrustError, TrustFile};
 use countermark_keys::{KeyFile, Role};
 use countermark_migrations::{Database, Open, OpenError, open_sqlite};
 use countermark_service::listener::{BindError, bind};
+use countermark_service::server::limits::Limits;
+use countermark_service::server::{SHUTDOWN_GRACE, Server};
+use countermark_service::tls::{Tls, TlsError, scheme};
 use countermark_signer_policy::{LoadError, PolicySet};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -75,9 +78,9 @@ pub enum ServeError {
     /// The status page cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The status page ended.
-    #[error("the status page ended")]
-    Http(#[source] io::Error),
+    /// The certificate of the status page or its key was refused.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Makes the empty ledger, the one explicit act that begins a countersigner's memory.
@@ -104,6 +107,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let settings = settings(&config)?;
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
     let namespace = settings.trust.namespace();
     let log = Arc::new(LogClient::new(&config.log_url, namespace, Deadlines::default())?);
     // A missing ledger is refused: an empty one would countersign what the lost one has forgotten.
@@ -118,25 +122,16 @@ pub async fn serve(
     let (page, pages) = watch::channel(Arc::new(countersigner.status_without_ledger()));
 
     let listener = bind(config.listen).await?;
-    let address = listener.local_addr().map_err(ServeError::Http)?;
-    tracing::info!(%address, log = config.log_url, "countersigner");
+    let address = listener.local_addr().map_err(|source| BindError::Refused { address: config.listen, source })?;
+    tracing::info!(%address, scheme = scheme(tls.as_ref()), log = config.log_url, "countersigner");
+    let server = Server::begin(listener, tls, router(pages), Limits::of_process());
     on_ready(address);
 
-    // The loop ends first and lets go of `running`; that ends the page.
-    let (running, ended) = watch::channel(());
-    let turning = async {
-        // On the heap: a turn is a deep future.
-        Box::pin(run(countersigner, config.poll_interval(), page, shutdown)).await;
-        drop(running);
-        Ok(())
-    };
-    let serving = async {
-        let server = axum::serve(listener, router(pages)).with_graceful_shutdown(closed(ended));
-        server.await.map_err(ServeError::Http)
-    };
-    let result = tokio::try_join!(turning, serving).map(|_| ());
+    // The page outlives the loop. On the heap: a turn is a deep future.
+    Box::pin(run(countersigner, config.poll_interval(), page, shutdown)).await;
+    server.finish(SHUTDOWN_GRACE).await;
     pool.close().await;
-    result
+    Ok(())
 }
 
 fn settings(config: &Config) -> Result<Settings, ServeError> {
@@ -165,11 +160,6 @@ fn read_trust(path: &Path) -> Result<TrustFile, ServeError> {
     let file = std::fs::File::open(path).map_err(unread)?;
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unread)?;
     TrustFile::parse(&bytes).map_err(|source| ServeError::Trust { path: path.to_owned(), source })
-}
-
-/// Completes when the sender is gone.
-async fn closed(mut ended: watch::Receiver<()>) {
-    while ended.changed().await.is_ok() {}
 }
 
 #[cfg(test)]

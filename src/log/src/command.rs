@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countermark_service::lifecycle;
+use countermark_service::tls::{TlsError, TlsFiles};
 use indicatif::ProgressBar;
 use thiserror::Error;
 
@@ -81,6 +82,12 @@ pub struct ServeStaticArgs {
     /// The credentials file of a bucket; otherwise the environment's (AWS_…)
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
+    /// Speak TLS with this certificate chain in PEM, read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_private_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_private_key: Option<PathBuf>,
     /// End when standard input ends, so that no child outlives its parent
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -155,6 +162,9 @@ pub enum CommandError {
         /// Why.
         source: OpenNamespaceError,
     },
+    /// The certificate or its key was refused.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no way to the witnesses.
     #[error(transparent)]
     WitnessClient(#[from] ClientError),
@@ -195,7 +205,7 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Open { .. } | Self::Owner(_) | Self::Location(_) => 2,
+            Self::Config(_) | Self::Open { .. } | Self::Tls(_) | Self::Owner(_) | Self::Location(_) => 2,
             Self::WitnessClient(_)
             | Self::Create(_)
             | Self::Migrate(_)
@@ -242,8 +252,10 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
         Command::ServeStatic(arguments) => {
             let from = Location::parse(&arguments.from, Path::new(""))?;
             let ServeStaticArgs { listen, trust, credentials, exit_with_stdin, .. } = arguments;
+            let files = arguments.tls_certificate.zip(arguments.tls_private_key);
+            let tls = files.map(|(certificate_file, private_key_file)| TlsFiles { certificate_file, private_key_file });
             let end = lifecycle::end(exit_with_stdin).map_err(CommandError::Watch)?;
-            let config = StaticConfig { from, credentials, listen, trust };
+            let config = StaticConfig { from, credentials, listen, tls, trust };
             Ok(serve_static(config, lifecycle::announce, end).await?)
         }
         Command::CheckConfig(arguments) => check_config(&Config::load(&arguments.config)?),
@@ -273,8 +285,11 @@ async fn export(arguments: ExportArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Opens every key and policy that the configuration names.
+/// Opens every key, certificate and policy that the configuration names.
 fn check_config(config: &Config) -> Result<(), CommandError> {
+    if let Some(files) = &config.tls {
+        files.check()?;
+    }
     for namespace in &config.namespaces {
         let opened = namespace
             .open()

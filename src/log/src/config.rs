@@ -10,7 +10,7 @@
 //! # register_url = "s3://bucket/register"   # a bucket of an S3-compatible store that honours conditional writes
 //! # export = "/srv/export"                  # or s3://bucket/export: everything published is exported there, continuously
 //! # object_store_credentials = "s3.toml"    # for the buckets; the environment (AWS_…) if not said
-//! # behind_tls_proxy = true                # needed to take tokens on an address that is not loopback
+//! # behind_tls_proxy = true                # this or [tls] is needed to take tokens on an address that is not loopback
 //! # submission_deadline_ms = 10000
 //! # scrub_entries_per_second = 2000       # the pace at which stored entries are recomputed in the background; 0: never
 //! # metrics_listen = "127.0.0.1:9380"     # GET /metrics for Prometheus; without it nothing is measured
@@ -18,6 +18,10 @@
 //! # [postgres]                             # one database for all namespaces, in place of database_folder
 //! # url_file = "postgres.url"              # postgres://user:password@host/database?sslrootcert=…
 //! # url = "postgres://log@db/countermark"  # or here
+//!
+//! # [tls]                                  # the listener speaks TLS; read again when the files change
+//! # certificate_file = "fullchain.pem"
+//! # private_key_file = "privkey.pem"
 //!
 //! [[namespace]]
 //! name = "backup"
@@ -60,6 +64,7 @@ use std::time::Duration;
 
 use countermark_bundle::key::{KeyId, PublicKeyError};
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::tls::TlsFiles;
 use countermark_signer_policy::access_token::{Audience, PartyError};
 use serde::Deserialize;
 use thiserror::Error;
@@ -85,6 +90,8 @@ const SUBMISSION_DEADLINE_MS_MAX: u64 = 60_000;
 pub struct Config {
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
+    /// The certificate and key of the listener; without them it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The authority's name.
     pub authority: String,
     /// Whose tokens count: a key set file. Without it nothing is taken.
@@ -120,8 +127,8 @@ pub enum ConfigError {
     Toml(#[from] toml::de::Error),
     /// Bearer tokens in the clear, on a network.
     #[error(
-        "token_keys: tokens would cross the network in the clear at {listen}; listen on a loopback address, \
-         or say behind_tls_proxy = true"
+        "token_keys: tokens would cross the network in the clear at {listen}; name a certificate in [tls], listen on a \
+         loopback address, or say behind_tls_proxy = true if a proxy with TLS stands before it"
     )]
     TokensInTheClear {
         /// The address.
@@ -218,6 +225,7 @@ pub enum ConfigError {
 #[serde(deny_unknown_fields)]
 struct ConfigText {
     listen: SocketAddr,
+    tls: Option<TlsFiles>,
     authority: String,
     token_keys: Option<PathBuf>,
     audience: Option<String>,
@@ -246,7 +254,8 @@ impl Config {
     /// Checks a configuration whose paths are relative to `folder`, and the trust and key files that it names.
     pub fn parse(text: &str, folder: &Path) -> Result<Config, ConfigError> {
         let text: ConfigText = toml::from_str(text)?;
-        if text.token_keys.is_some() && !text.listen.ip().is_loopback() && !text.behind_tls_proxy {
+        let is_private = text.listen.ip().to_canonical().is_loopback() || text.tls.is_some() || text.behind_tls_proxy;
+        if text.token_keys.is_some() && !is_private {
             return Err(ConfigError::TokensInTheClear { listen: text.listen });
         }
         let database = DatabaseConfig::read(text.database_folder, text.postgres, folder)?;
@@ -274,6 +283,7 @@ impl Config {
         check_apart(&namespaces)?;
         Ok(Config {
             listen: text.listen,
+            tls: text.tls.map(|files| files.below(folder)),
             audience,
             authority: text.authority,
             token_keys: text.token_keys.map(|path| folder.join(path)),

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use countermark_bundle::authority::AuthorityKeysError;
 use countermark_service::listener::{BindError, bind};
+use countermark_service::server::Server;
+use countermark_service::server::limits::Limits;
+use countermark_service::tls::{Tls, TlsError, scheme};
 use metrics_exporter_prometheus::BuildError;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
-use tokio::time::timeout;
 
 use crate::auth::{TokenGate, TokenKeysError};
 use crate::clock::SystemClock;
@@ -63,6 +63,9 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The certificate or its key was refused.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The keys of token issuers were not read.
     #[error(transparent)]
     TokenKeys(#[from] TokenKeysError),
@@ -139,6 +142,7 @@ pub(crate) async fn serve_with(
     on_ready: impl FnOnce(SocketAddr),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
     let (listener, address) = listen(config.listen).await?;
     let metrics = match config.metrics_listen {
         Some(address) => Some((listen(address).await?.0, exposition::recorder()?)),
@@ -165,10 +169,12 @@ pub(crate) async fn serve_with(
     let pace = config.scrub_entries_per_second;
     let scrubbed = handles.iter().filter(|_| pace > 0);
     let scrubbing: Vec<Scrubbing> = scrubbed.map(|handle| Scrubbing::begin(handle, pace)).collect();
-    let measuring =
-        metrics.map(|(listener, recorder)| Listening::begin(listener, exposition::router(recorder, handles.clone())));
-    let end = Listening::begin(listener, http::router(Arc::new(service)));
-    tracing::info!(%address, namespaces = handles.len(), "serving");
+    let measuring = metrics.map(|(listener, recorder)| {
+        Server::begin(listener, None, exposition::router(recorder, handles.clone()), Limits::aside())
+    });
+    let scheme = scheme(tls.as_ref());
+    let end = Server::begin(listener, tls, http::router(Arc::new(service)), Limits::of_process());
+    tracing::info!(%address, scheme, namespaces = handles.len(), "serving");
     on_ready(address);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
@@ -340,33 +346,6 @@ fn warn_of_one_key_id(config: &Config) {
                 }
                 Some(_) | None => {}
             }
-        }
-    }
-}
-
-/// The task that answers requests.
-pub(crate) struct Listening {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<()>>,
-}
-
-impl Listening {
-    pub(crate) fn begin(listener: TcpListener, router: Router) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let server = axum::serve(listener, router).with_graceful_shutdown(async {
-            // An error means that nobody is left who could stop it otherwise.
-            let _ = stopped.await;
-        });
-        Self { stop, task: tokio::spawn(server.into_future()) }
-    }
-
-    /// Takes no new connection, and waits at most so long for requests under way.
-    pub(crate) async fn finish(mut self, at_most: Duration) {
-        // An error means that the task has ended already.
-        let _ = self.stop.send(());
-        if timeout(at_most, &mut self.task).await.is_err() {
-            tracing::warn!("requests under way were cut off");
-            self.task.abort();
         }
     }
 }

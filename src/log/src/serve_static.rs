@@ -18,6 +18,9 @@ use countermark_bundle::identity::Namespace;
 use countermark_bundle::trust::{TRUST_BYTES_MAX, TrustError, TrustFile};
 use countermark_service::lifecycle::with_causes;
 use countermark_service::listener::BindError;
+use countermark_service::server::Server;
+use countermark_service::server::limits::Limits;
+use countermark_service::tls::{Tls, TlsError, TlsFiles, scheme};
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::policy::PolicyParseError;
 use thiserror::Error;
@@ -39,7 +42,7 @@ use crate::ports::{Clock, LogKind};
 use crate::published::stopped;
 use crate::recover::ReadBack;
 use crate::sequencer::{self, Follower, Identity, NamespaceHandle, OwnerState};
-use crate::serve::{Listening, listen};
+use crate::serve::listen;
 
 /// How often the export is looked at.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -59,6 +62,8 @@ pub struct StaticConfig {
     pub credentials: Option<PathBuf>,
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
+    /// The certificate and key of the listener; without them it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Trust files and witness policies to judge by, instead of those in the export.
     pub trust: Vec<PathBuf>,
 }
@@ -107,6 +112,9 @@ pub enum ServeStaticError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The certificate or its key was refused.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no access to the export.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -161,13 +169,15 @@ pub async fn serve_static(
     on_ready: impl FnOnce(SocketAddr),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeStaticError> {
+    let tls = config.tls.map(Tls::open).transpose()?;
     let (listener, address) = listen(config.listen).await?;
     let objects = config.from.open(|| Access::read(config.credentials.as_deref()), CALL_TIMEOUT)?;
     let pinned = pinned(&config.trust)?;
     let started = start_all(&objects, pinned, &config.from, Arc::new(SystemClock), POLL_INTERVAL).await?;
     let service = Service::new(started.iter().map(|one| one.handle.clone()), None, SHUTDOWN_GRACE);
-    let end = Listening::begin(listener, http::router(Arc::new(service)));
-    info!(%address, namespaces = started.len(), from = %config.from, "serving an export");
+    let scheme = scheme(tls.as_ref());
+    let end = Server::begin(listener, tls, http::router(Arc::new(service)), Limits::of_process());
+    info!(%address, scheme, namespaces = started.len(), from = %config.from, "serving an export");
     on_ready(address);
     shutdown.await;
     end.finish(SHUTDOWN_GRACE).await;

@@ -1,13 +1,19 @@
-//! How a service process begins and ends, the same for log, witness, countersigner and vault.
+//! How a service process begins and ends, and how it is spoken to, the same for log, witness, countersigner and vault.
 //!
 //! * [`configuration`]: the bounded text of a configuration file and the folder that its paths are relative to.
-//! * [`listener`]: a socket with a clear refusal, and a server that ends gracefully.
+//! * [`listener`]: a socket with a clear refusal.
+//! * [`server`]: HTTP on it, with a bound on everything that a caller can make it hold, and a graceful end.
+//! * [`tls`]: the certificate and key of `[tls]`, read again when they change.
+//! * [`bearer`]: where a bearer token may be sent.
 //! * [`lifecycle`]: the ready line, and the signals that end a service.
 //!
 //! It knows nothing of logs, keys or formats. Invariant: a service prints exactly one line on standard output, after its
 //! socket is bound.
 #![forbid(unsafe_code)]
 
+pub mod bearer;
 pub mod configuration;
 pub mod lifecycle;
 pub mod listener;
+pub mod server;
+pub mod tls;

@@ -1,16 +1,9 @@
-//! A socket with a clear refusal, and a server that ends gracefully.
+//! A socket with a clear refusal.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-
-/// How long requests may go on after a service was told to end.
-pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// Why a service does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -39,42 +32,17 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Serves until `shutdown` completes; requests that run then have [`SHUTDOWN_GRACE`] to end.
-///
-/// A request that is cut off then is a crash at the step it had reached, which every service must be able to bear.
-pub async fn serve_until(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async {
-        // Completes when `stop` is dropped.
-        let _ = stopped.await;
-    });
-    let mut server = pin!(server.into_future());
-    tokio::select! {
-        ended = &mut server => return ended,
-        () = shutdown => drop(stop),
-    }
-    if let Ok(ended) = tokio::time::timeout(SHUTDOWN_GRACE, server).await {
-        return ended;
-    }
-    tracing::warn!("requests were cut off at the end");
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     #[tokio::test]
-    async fn a_taken_port_is_named_and_a_server_ends_when_told() {
+    async fn a_taken_port_is_named() {
         let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let listener = bind(address).await.unwrap();
         let taken = listener.local_addr().unwrap();
         assert!(matches!(bind(taken).await, Err(BindError::AddressInUse { address }) if address == taken));
-        // A connection that stays open and asks nothing does not keep the server alive.
-        let idle = tokio::net::TcpStream::connect(taken).await.unwrap();
-        serve_until(listener, Router::new(), std::future::ready(())).await.unwrap();
-        drop(idle);
     }
 
     #[tokio::test]

@@ -42,6 +42,16 @@ fn paths_are_relative_to_the_folder_of_the_file() {
 }
 
 #[test]
+fn a_member_may_speak_tls() {
+    assert_eq!(parse(&good()).unwrap().tls, None);
+    let text = format!("{}[tls]\ncertificate_file = \"c.pem\"\nprivate_key_file = \"/k.pem\"\n", good());
+    let files = TlsFiles { certificate_file: "/etc/vault/c.pem".into(), private_key_file: "/k.pem".into() };
+    assert_eq!(parse(&text).unwrap().tls, Some(files));
+    let more = format!("{text}extra = 1\n");
+    assert!(matches!(parse(&more), Err(ConfigError::Toml(_))));
+}
+
+#[test]
 fn a_member_has_several_vendors() {
     let text = head(&format!("{}, {}", vendor(1), vendor(2)));
     assert_eq!(parse(&text).unwrap().vendor_keys, [public(1), public(2)]);

@@ -29,6 +29,16 @@ fn paths_are_relative_to_the_folder_of_the_file() {
 }
 
 #[test]
+fn a_witness_may_speak_tls() {
+    assert_eq!(parse(HEAD).unwrap().tls, None);
+    let text = format!("{HEAD}[tls]\ncertificate_file = \"c.pem\"\nprivate_key_file = \"/k.pem\"\n");
+    let files = TlsFiles { certificate_file: "/etc/witness/c.pem".into(), private_key_file: "/k.pem".into() };
+    assert_eq!(parse(&text).unwrap().tls, Some(files));
+    let half = text.replace("private_key_file", "# private_key_file");
+    assert!(matches!(parse(&half), Err(ConfigError::Toml(_))));
+}
+
+#[test]
 fn a_witness_may_be_made_before_it_follows_a_log() {
     assert_eq!(parse(HEAD).unwrap().logs.count(), 0);
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::{ArgGroup, Args, ValueEnum};
 use countermark_bundle::trust::TrustFile;
 use countermark_bundle::{Digest, ExitClass};
+use countermark_service::bearer;
 use countermark_signer_policy::access_token::Scope;
 use serde_json::{Value, json};
 
@@ -79,6 +80,8 @@ struct Request {
 /// Does what the verb says.
 pub async fn run(arguments: Box<Arguments>, json: bool) -> anyhow::Result<()> {
     services::install_tls()?;
+    // Before a token is made or read, and before anything is connected.
+    bearer::check(&arguments.log).class(ExitClass::Usage)?;
     let trust = documents::trust(&arguments.trust)?;
     let request = request(&arguments)?;
     let token = match (&arguments.token_file, &arguments.parties) {
@@ -129,7 +132,9 @@ async fn post(arguments: &Arguments, trust: &TrustFile, request: Request, token:
     let Request { path, content_type, body, .. } = request;
     let (log, namespace) = (arguments.log.trim_end_matches('/'), trust.namespace());
     let url = format!("{log}/v1/{namespace}/{path}?wait={}", arguments.wait.as_str());
-    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(90)).build()?;
+    // A redirect would take the token elsewhere.
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let client = client.timeout(std::time::Duration::from_secs(90)).build()?;
     let request = client.post(&url).bearer_auth(token).header("content-type", content_type).body(body);
     let response = request.send().await.class(ExitClass::Unreachable)?;
     let status = response.status();
@@ -140,6 +145,10 @@ async fn post(arguments: &Arguments, trust: &TrustFile, request: Request, token:
     }
     if status.is_success() {
         return Ok(answer);
+    }
+    if status.is_redirection() {
+        let message = format!("the log answers {status} and points elsewhere; redirects are not followed");
+        return Err(Failure::new(ExitClass::Unreachable, message).into());
     }
     let detail = [&answer["title"], &answer["detail"]].iter().filter_map(|part| part.as_str()).collect::<Vec<_>>();
     let kind = answer["type"].as_str().unwrap_or("no problem document");

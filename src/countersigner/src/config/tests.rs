@@ -43,6 +43,24 @@ fn a_page_that_others_could_reach_is_refused() {
         assert!(matches!(refused, Err(ConfigError::NotLoopback { .. })), "{address}");
     }
     assert!(load_with("listen = \"[::1]:80\"").1.is_ok());
+    let tls = "tls = { certificate_file = \"c.pem\", private_key_file = \"/k.pem\" }";
+    let (folder, config) = load_with(&format!("listen = \"0.0.0.0:80\"\n{tls}"));
+    let files = TlsFiles { certificate_file: folder.path().join("c.pem"), private_key_file: "/k.pem".into() };
+    assert_eq!(config.unwrap().tls, Some(files));
+}
+
+#[test]
+fn a_log_that_tokens_would_reach_in_the_clear_is_refused() {
+    let (_folder, refused) = load_with("log_url = \"http://log.example\"");
+    assert!(
+        matches!(refused, Err(ConfigError::LogUrl { source: BearerRefused::InTheClear { .. }, .. })),
+        "{refused:?}"
+    );
+    let (_folder, refused) = load_with("log_url = \"log.example\"");
+    assert!(matches!(refused, Err(ConfigError::LogUrl { source: BearerRefused::Address { .. }, .. })), "{refused:?}");
+    for fine in ["http://127.0.0.1:1/a", "http://localhost", "https://log.example"] {
+        assert!(load_with(&format!("log_url = {fine:?}")).1.is_ok(), "{fine}");
+    }
 }
 
 #[test]

@@ -74,17 +74,51 @@ fn a_file_that_is_not_a_configuration_is_refused() {
 }
 
 #[test]
-fn tokens_are_not_taken_in_the_clear_from_a_network() {
+fn tokens_are_taken_by_tls_behind_a_proxy_or_from_this_machine_only() {
     let house = House::new(&["backup"]);
-    let open = house.text.replace("127.0.0.1:0", "0.0.0.0:80");
-    assert!(house.parse(&open).is_ok(), "a server that only reads may listen anywhere");
-    let taking = format!("token_keys = \"keys.json\"\n{open}");
-    let error = house.parse(&taking).unwrap_err();
-    assert!(matches!(error, ConfigError::TokensInTheClear { .. }), "{error}");
-    assert!(house.parse(&format!("behind_tls_proxy = true\n{taking}")).is_ok());
-    assert!(house.parse(&format!("token_keys = \"keys.json\"\n{}", house.text)).is_ok());
-    let six = taking.replace("0.0.0.0:80", "[::1]:80");
-    assert!(house.parse(&six).is_ok());
+    let check = |listen: &str, has_keys: bool, has_tls: bool, is_behind_proxy: bool, expect: bool| {
+        let mut text = house.text.replace("127.0.0.1:0", listen);
+        if is_behind_proxy {
+            text.insert_str(0, "behind_tls_proxy = true\n");
+        }
+        if has_keys {
+            text.insert_str(0, "token_keys = \"keys.json\"\n");
+        }
+        if has_tls {
+            text.push_str("\n[tls]\ncertificate_file = \"c.pem\"\nprivate_key_file = \"/k.pem\"\n");
+        }
+        let case = format!("{listen}, token_keys {has_keys}, [tls] {has_tls}, behind_tls_proxy {is_behind_proxy}");
+        match house.parse(&text) {
+            Ok(config) => {
+                assert!(expect, "{case}");
+                let files = TlsFiles { certificate_file: house.path("c.pem"), private_key_file: "/k.pem".into() };
+                assert_eq!(config.tls, has_tls.then_some(files), "{case}");
+            }
+            Err(ConfigError::TokensInTheClear { listen: found }) => {
+                assert!(!expect && found == listen.parse().unwrap(), "{case}");
+            }
+            Err(error) => panic!("{case}: {error}"),
+        }
+    };
+    for bits in 0..8 {
+        let [has_keys, has_tls, is_behind_proxy] = [1, 2, 4].map(|bit| bits & bit != 0);
+        for (listen, is_loopback) in [
+            ("127.0.0.1:80", true),
+            ("127.1.2.3:80", true),
+            ("[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", false),
+            ("192.0.2.1:80", false),
+            ("[::]:80", false),
+            ("[2001:db8::1]:80", false),
+        ] {
+            let expect = !has_keys || is_loopback || has_tls || is_behind_proxy;
+            check(listen, has_keys, has_tls, is_behind_proxy, expect);
+        }
+    }
+    let said = house.parse(&format!("token_keys = \"k\"\n{}", house.text.replace("127.0.0.1:0", "0.0.0.0:80")));
+    let said = said.unwrap_err().to_string();
+    assert!(said.contains("[tls]") && said.contains("behind_tls_proxy"), "{said}");
 }
 
 #[test]

@@ -2,6 +2,8 @@ use std::fs;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::*;
 use crate::config::house::{House, PATIENCE, register_file};
