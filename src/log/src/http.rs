@@ -9,6 +9,7 @@
 //! | `GET /v1/{ns}/entries\|receipts\|proofs\|statements\|bundles\|links\|trust\|policy\|status` | [`reads`] |
 //! | `POST /v1/{ns}/statements`, `/v1/{ns}/entries`, `/v1/{ns}/add` | [`submissions`] |
 //! | `GET /info`, `/namespaces…` | plexi-shaped ([`auditors`]) |
+//! | `GET /v1/status` | [`overview`] |
 //! | `GET /healthz`, `/readyz` | [`health`] |
 
 mod answer;
@@ -16,12 +17,14 @@ mod auditors;
 pub(crate) mod exposition;
 mod guard;
 mod health;
+mod overview;
 mod parameters;
 mod problem;
 mod reads;
 mod refusals;
 mod submissions;
 mod tiles;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +44,7 @@ use crate::published::Published;
 use crate::sequencer::NamespaceHandle;
 use guard::Guard;
 use problem::{Problem, ProblemKind};
+use traffic::Traffic;
 
 /// The time that a read has, and a submission beyond its own deadline.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
@@ -59,6 +63,7 @@ pub(crate) struct Service {
     namespaces: BTreeMap<String, Served>,
     tokens: Option<TokenGate>,
     submission_deadline: Duration,
+    traffic: Arc<Traffic>,
 }
 
 /// One namespace as HTTP sees it.
@@ -81,7 +86,9 @@ impl Service {
             let bundles = BundleShelf::default();
             (name, Served { handle, bundles, export: None })
         };
-        Self { namespaces: handles.into_iter().map(served).collect(), tokens, submission_deadline }
+        let namespaces: BTreeMap<_, _> = handles.into_iter().map(served).collect();
+        let traffic = Arc::new(Traffic::of(namespaces.values().map(|served| &served.handle)));
+        Self { namespaces, tokens, submission_deadline, traffic }
     }
 
     /// Shows how the export of a namespace is doing.
@@ -92,7 +99,7 @@ impl Service {
     }
 
     /// Every namespace, by name.
-    fn namespaces(&self) -> impl Iterator<Item = &Served> {
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &Served> {
         self.namespaces.values()
     }
 
@@ -116,13 +123,14 @@ impl Service {
 
 /// Every route, behind its guard.
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    let reads = Guard::new(READS_MAX, REQUEST_DEADLINE);
+    let reads = Guard::new(READS_MAX, REQUEST_DEADLINE).noting(&service.traffic);
     let places = |served: &Served| match served.handle.foundation().kind() {
         LogKind::FleetKeys => (served.handle.namespace().to_string(), SUBMISSIONS_MAX),
         LogKind::Raw => (served.handle.namespace().to_string(), ADDITIONS_MAX),
     };
     let deadline = service.submission_deadline.saturating_add(REQUEST_DEADLINE);
-    let submissions = Guard::new(SUBMISSIONS_MAX, deadline).apart(service.namespaces().map(places));
+    let submissions = Guard::new(SUBMISSIONS_MAX, deadline).noting(&service.traffic);
+    let submissions = submissions.apart(service.namespaces().map(places));
     let reading = reads.around(reading(service.clone())).layer(cors());
     reading.merge(submissions.around(submitting(service)))
 }
@@ -143,6 +151,7 @@ fn reading(service: Arc<Service>) -> Router {
         .route("/v1/{ns}/trust", get(reads::trust))
         .route("/v1/{ns}/policy", get(reads::policy))
         .route("/v1/{ns}/status", get(reads::status))
+        .route("/v1/status", get(overview::overview))
         .route("/info", get(auditors::info))
         .route("/namespaces", get(auditors::namespaces))
         .route("/namespaces/{ns}", get(auditors::namespace))

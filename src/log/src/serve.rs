@@ -165,9 +165,10 @@ pub(crate) async fn serve_with(
     let pace = config.scrub_entries_per_second;
     let scrubbed = handles.iter().filter(|_| pace > 0);
     let scrubbing: Vec<Scrubbing> = scrubbed.map(|handle| Scrubbing::begin(handle, pace)).collect();
-    let measuring =
-        metrics.map(|(listener, recorder)| Listening::begin(listener, exposition::router(recorder, handles.clone())));
-    let end = Listening::begin(listener, http::router(Arc::new(service)));
+    let service = Arc::new(service);
+    let measuring = metrics
+        .map(|(listener, recorder)| Listening::begin(listener, exposition::router(recorder, Arc::clone(&service))));
+    let end = Listening::begin(listener, http::router(service));
     tracing::info!(%address, namespaces = handles.len(), "serving");
     on_ready(address);
     let ended = tokio::select! {

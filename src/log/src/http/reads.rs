@@ -25,7 +25,8 @@ use crate::published::Published;
 
 mod documents;
 
-use documents::{ConsistencyDocument, InclusionDocument, RecordDocument, StatusDocument};
+pub(super) use documents::StatusDocument;
+use documents::{ConsistencyDocument, InclusionDocument, RecordDocument};
 
 /// `GET /v1/{ns}/entries/{index}`: the exact bytes.
 pub(super) async fn entry(

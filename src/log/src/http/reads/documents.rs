@@ -8,6 +8,7 @@ use countermark_tlog::size::TreeSize;
 use serde::{Serialize, Serializer};
 
 use super::super::Served;
+use super::super::health::{NamespaceReadiness, head_age_limit};
 use crate::export::continuous::ExportStatus;
 use crate::published::Published;
 use crate::sequencer::OwnerState;
@@ -70,14 +71,21 @@ impl<'a> RecordDocument<'a> {
 
 /// Where a namespace stands.
 #[derive(Serialize)]
-pub(super) struct StatusDocument<'a> {
+pub(in crate::http) struct StatusDocument<'a> {
     origin: &'a str,
     namespace: &'a str,
     kind: &'static str,
     state: &'static str,
+    /// Whether it can be relied on now, as `/readyz` says.
+    ready: bool,
     size: Option<u64>,
     root: Option<String>,
     head_time: Option<Timestamp>,
+    /// By the server's clock.
+    head_age_seconds: Option<u64>,
+    /// From which age on clients refuse the head.
+    max_head_age_seconds: u64,
+    queued_submissions: usize,
     next_epoch: Option<Epoch>,
     newest_certified: Option<StatementDocument>,
     newest_active: Option<StatementDocument>,
@@ -119,6 +127,8 @@ struct PolicyDocument {
 struct WitnessDocument {
     name: String,
     url: String,
+    /// Whether the newest published head bears its cosignature, and it has not failed since.
+    cosigns: bool,
     /// The last valid cosignature.
     last_success: Option<Timestamp>,
     /// The last failure since then.
@@ -129,7 +139,7 @@ struct WitnessDocument {
 
 impl<'a> StatusDocument<'a> {
     /// A namespace and what it has published, if anything.
-    pub(super) fn of(served: &'a Served, published: Option<&Published>) -> Self {
+    pub(in crate::http) fn of(served: &'a Served, published: Option<&Published>) -> Self {
         let handle = &served.handle;
         let health = handle.health();
         let state = published.and_then(|published| published.state.fleet_keys());
@@ -146,9 +156,13 @@ impl<'a> StatusDocument<'a> {
                 OwnerState::Frozen => "frozen",
                 OwnerState::Stopped => "stopped",
             },
+            ready: NamespaceReadiness::of(served).is_ready(),
             size: published.map(|published| published.size.get()),
             root: published.map(|published| published.root.0.to_base64()),
             head_time: published.map(|published| published.head_time),
+            head_age_seconds: health.head_age_seconds,
+            max_head_age_seconds: head_age_limit(served),
+            queued_submissions: health.queued,
             next_epoch: state.and_then(NamespaceState::next_epoch),
             newest_certified: statement(state.and_then(NamespaceState::newest_certified)),
             newest_active: statement(state.and_then(NamespaceState::newest_active)),
@@ -162,6 +176,7 @@ impl<'a> StatusDocument<'a> {
                 .witnesses
                 .into_iter()
                 .map(|witness| WitnessDocument {
+                    cosigns: witness.cosigns(published),
                     name: witness.name,
                     url: witness.url,
                     last_success: witness.last_success,
