@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use countermark_service::lifecycle::{FORMAT_VARIABLE, LogFormat};
 
 use crate::{up, verbs};
 
@@ -17,6 +18,9 @@ pub struct Cli {
     /// Report as one JSON document
     #[arg(long, global = true)]
     pub json: bool,
+    /// How records are written on standard error
+    #[arg(long, global = true, value_name = "FORMAT", env = FORMAT_VARIABLE, hide_env_values = true, default_value = "text")]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     pub command: Command,
 }

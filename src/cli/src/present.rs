@@ -56,6 +56,11 @@ pub fn failure(error: &anyhow::Error, code: u8) {
     anstream::eprintln!("{DIM}exit code {code}{DIM:#}");
 }
 
+/// What went wrong and why, in one line.
+pub fn in_one_line(error: &anyhow::Error) -> String {
+    countermark_service::lifecycle::with_causes(error.as_ref())
+}
+
 /// Two columns: names and values.
 pub fn facts(rows: &[(&str, String)]) {
     let mut table = plain_table();

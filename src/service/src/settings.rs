@@ -115,6 +115,24 @@ fn absolute(text: &str) -> Option<Value> {
 }
 
 impl Setting {
+    /// A setting that must be said.
+    #[must_use]
+    pub const fn new(field: &'static str, form: Form, help: &'static str) -> Self {
+        Self { field, form, help, unless_said: "needed", instead_of: &[] }
+    }
+
+    /// The same with what holds where nobody says it.
+    #[must_use]
+    pub const fn or(self, unless_said: &'static str) -> Self {
+        Self { unless_said, ..self }
+    }
+
+    /// The same with the fields that it takes the place of.
+    #[must_use]
+    pub const fn instead_of(self, fields: &'static [&'static str]) -> Self {
+        Self { instead_of: fields, ..self }
+    }
+
     /// Its flag, without the dashes before it.
     fn flag(&self) -> String {
         self.field.replace(['.', '_'], "-")

@@ -21,6 +21,12 @@ pub struct InForce {
 }
 
 impl InForce {
+    /// The same list as a JSON document.
+    #[must_use]
+    pub fn json(list: &[Self]) -> String {
+        serde_json::json!({ "settings": list }).to_string()
+    }
+
     /// The lines of a table for people.
     #[must_use]
     pub fn lines(list: &[Self]) -> Vec<String> {

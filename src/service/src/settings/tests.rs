@@ -8,18 +8,12 @@ struct Example;
 impl Configurable for Example {
     const PREFIX: &'static str = "COUNTERMARK_EXAMPLE_OF_A_TEST_";
     const SETTINGS: &'static [Setting] = &[
-        Setting { field: "listen", form: Form::Address, help: "Where", unless_said: "nowhere", instead_of: &[] },
-        Setting {
-            field: "folder",
-            form: Form::Path,
-            help: "A folder",
-            unless_said: "none",
-            instead_of: &["url", "server"],
-        },
-        Setting { field: "url", form: Form::Place, help: "A place", unless_said: "none", instead_of: &["folder"] },
-        Setting { field: "server.url_file", form: Form::Path, help: "A file", unless_said: "none", instead_of: &[] },
-        Setting { field: "most", form: Form::Number, help: "A bound", unless_said: "5", instead_of: &[] },
-        Setting { field: "fast", form: Form::Switch, help: "A switch", unless_said: "false", instead_of: &[] },
+        Setting::new("listen", Form::Address, "Where").or("nowhere"),
+        Setting::new("folder", Form::Path, "A folder").or("none").instead_of(&["url", "server"]),
+        Setting::new("url", Form::Place, "A place").or("none").instead_of(&["folder"]),
+        Setting::new("server.url_file", Form::Path, "A file").or("none"),
+        Setting::new("most", Form::Number, "A bound").or("5"),
+        Setting::new("fast", Form::Switch, "A switch").or("false"),
     ];
 }
 
