@@ -162,6 +162,10 @@ pub(crate) fn observe(observed: &Observed<'_>) {
     gauge!(READY, "origin" => label()).set(one_if(*ready));
     gauge!(MAX_HEAD_AGE, "origin" => label()).set(number(*max_head_age_seconds));
     gauge!(QUEUE_MAX, "origin" => label()).set(number(u64::try_from(handle.queue_max()).unwrap_or(u64::MAX)));
+    // Counters that may never count are shown from the start: what appears with its first count has not risen.
+    for name in [COMMITS, RELOADS, SCRUB_FINDINGS] {
+        counter!(name, "origin" => label()).increment(0);
+    }
     let newest = handle.published();
     for witness in witnesses {
         let cosigns = one_if(witness.cosigns(newest.as_deref()));

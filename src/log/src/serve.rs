@@ -141,7 +141,11 @@ pub(crate) async fn serve_with(
 ) -> Result<(), ServeError> {
     let (listener, address) = listen(config.listen).await?;
     let metrics = match config.metrics_listen {
-        Some(address) => Some((listen(address).await?.0, exposition::recorder()?)),
+        Some(address) => {
+            let (listener, address) = listen(address).await?;
+            tracing::info!(%address, "metrics are served");
+            Some((listener, exposition::recorder()?))
+        }
         None => None,
     };
     let tokens = match &config.token_keys {
