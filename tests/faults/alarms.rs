@@ -89,7 +89,10 @@ fn every_metric_and_label_of_an_alert_is_exposed_by_a_running_log() {
                 match exposed.get(name) {
                     None => missing.push(format!("{alert}: {name} is not exposed")),
                     Some(has) => missing.extend(
-                        labels.union(&grouped).filter(|label| !has.contains(*label)).map(|label| format!("{alert}: {name} has no {label}")),
+                        labels
+                            .union(&grouped)
+                            .filter(|label| !has.contains(*label))
+                            .map(|label| format!("{alert}: {name} has no {label}")),
                     ),
                 }
             }
@@ -103,8 +106,14 @@ fn every_metric_and_label_of_an_alert_is_exposed_by_a_running_log() {
     assert!(expressions.len() >= 15 && asked >= 15, "{} alerts, {asked} metrics", expressions.len());
     // None fires for a log that is well.
     let text = scrape();
-    for line in ["countermark_log_ready{origin=\"log.example/backup\"} 1", "countermark_log_without_quorum_seconds{origin=\"log.example/backup\"} 0"] {
+    for line in [
+        "countermark_log_ready{origin=\"log.example/backup\"} 1",
+        "countermark_log_without_quorum_seconds{origin=\"log.example/backup\"} 0",
+    ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
-    assert!(!text.contains("countermark_log_witness_cosigns{origin=\"log.example/backup\",witness=\"w1.example\"} 0"), "{text}");
+    assert!(
+        !text.contains("countermark_log_witness_cosigns{origin=\"log.example/backup\",witness=\"w1.example\"} 0"),
+        "{text}"
+    );
 }

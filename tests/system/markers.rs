@@ -64,7 +64,8 @@ impl Book {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let headers: String = authorization.iter().map(|value| format!("authorization: {value}\r\n")).collect();
         let length = body.len();
-        write!(stream, "{method} {path} HTTP/1.0\r\nhost: {address}\r\n{headers}content-length: {length}\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.0\r\nhost: {address}\r\n{headers}content-length: {length}\r\n\r\n")
+            .unwrap();
         stream.write_all(body).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
@@ -214,7 +215,14 @@ fn recover(book: &mut Book, home: &Home) {
     let path = |name: &str| home.path(name).to_str().unwrap().to_owned();
     let [key, passphrase, account] = ["proof.key", "proof.passphrase", "account.jwt"].map(path);
     assert!(book.run(&[
-        "keys", "new", "--role", "account-proof", "--key-file", &key, "--passphrase-file", &passphrase
+        "keys",
+        "new",
+        "--role",
+        "account-proof",
+        "--key-file",
+        &key,
+        "--passphrase-file",
+        &passphrase
     ]));
     let public: Value = serde_json::from_slice(&fs::read(&key).unwrap()).unwrap();
     let public = public["public_key"].as_str().unwrap().to_owned();
@@ -222,8 +230,23 @@ fn recover(book: &mut Book, home: &Home) {
     let [issuer, opens] = ["account-issuer.key", "passphrase"].map(|name| accounts.join(name).display().to_string());
     let origin = "countermark.localhost/backup";
     assert!(book.run(&[
-        "token", "account", "--key-file", &issuer, "--passphrase-file", &opens, "--issuer", "accounts.localhost",
-        "--subject", "planted-user", "--origin", origin, "--fleet", "fleet-1", "--proof-public-key", &public, "--out",
+        "token",
+        "account",
+        "--key-file",
+        &issuer,
+        "--passphrase-file",
+        &opens,
+        "--issuer",
+        "accounts.localhost",
+        "--subject",
+        "planted-user",
+        "--origin",
+        origin,
+        "--fleet",
+        "fleet-1",
+        "--proof-public-key",
+        &public,
+        "--out",
         &account,
     ]));
     book.plant("an account token", fs::read_to_string(&account).unwrap().trim().as_bytes());
@@ -237,10 +260,25 @@ fn recover(book: &mut Book, home: &Home) {
     for (verb, password, plain, succeeds) in
         [("register", "right", true, true), ("recover", "right", false, true), ("recover", "wrong", false, false)]
     {
-        let (member, password, file, recovered) = (home.member_url(1), path(password), path("plain"), path("recovered"));
+        let (member, password, file, recovered) =
+            (home.member_url(1), path(password), path("plain"), path("recovered"));
         let mut arguments = vec![
-            "backup", verb, "--member", &member, "--trust", &trust, "--floor", &floor, "--account-token", &account,
-            "--proof-key-file", &key, "--passphrase-file", &passphrase, "--password-file", &password,
+            "backup",
+            verb,
+            "--member",
+            &member,
+            "--trust",
+            &trust,
+            "--floor",
+            &floor,
+            "--account-token",
+            &account,
+            "--proof-key-file",
+            &key,
+            "--passphrase-file",
+            &passphrase,
+            "--password-file",
+            &password,
         ];
         if plain {
             arguments.extend(["--encrypt", &file, "--out", &out]);
@@ -287,8 +325,26 @@ fn misconfigure(book: &mut Book, home: &Home) {
         write("postgres.url", &url);
         write("good.toml", &config);
         let (config, url) = (path("good.toml"), path("postgres.url"));
-        assert!(!book.run(&["log", "serve", "--listen", "127.0.0.1:0", "--config", &config, "--postgres-url-file", &url]));
-        assert!(!book.run(&["log", "migrate", "--config", &config, "--postgres-url-file", &url, "--owner-url-file", &url]));
+        assert!(!book.run(&[
+            "log",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--config",
+            &config,
+            "--postgres-url-file",
+            &url
+        ]));
+        assert!(!book.run(&[
+            "log",
+            "migrate",
+            "--config",
+            &config,
+            "--postgres-url-file",
+            &url,
+            "--owner-url-file",
+            &url
+        ]));
     }
     let mut server = S3Server::start();
     book.plant("the secret key of a bucket", S3_SECRET.as_bytes());

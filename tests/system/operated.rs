@@ -22,7 +22,9 @@ fn status_shows_the_authority_once_and_live_and_outlives_its_server() {
     assert!(up.says("Try"));
     let url = home.log_url();
     let page = ends_with(0, &["status", "--log", &url]);
-    for part in ["countermark-log ", "ready", "backup", "fleet-keys", "serving", "of 4", "witness-1.localhost", "verified"] {
+    for part in
+        ["countermark-log ", "ready", "backup", "fleet-keys", "serving", "of 4", "witness-1.localhost", "verified"]
+    {
         assert!(page.contains(part), "{part:?} is not in\n{page}");
     }
     assert!(!page.contains('\u{1b}'), "colours in a pipe:\n{page}");
@@ -101,8 +103,11 @@ fn a_setting_is_said_by_flag_before_environment_before_file() {
     let found = settings(&[], &["--config", &config]);
     assert_eq!(found("listen")[1], "file");
     assert_eq!(found("metrics_listen"), ["nowhere", "default"]);
-    let variables =
-        [("COUNTERMARK_LOG_CONFIG", config.as_str()), ("COUNTERMARK_LOG_LISTEN", "127.0.0.1:1"), ("COUNTERMARK_LOG_METRICS_LISTEN", "127.0.0.1:2")];
+    let variables = [
+        ("COUNTERMARK_LOG_CONFIG", config.as_str()),
+        ("COUNTERMARK_LOG_LISTEN", "127.0.0.1:1"),
+        ("COUNTERMARK_LOG_METRICS_LISTEN", "127.0.0.1:2"),
+    ];
     let found = settings(&variables, &["--listen", "127.0.0.1:3"]);
     assert_eq!(found("listen"), ["127.0.0.1:3", "flag"]);
     assert_eq!(found("metrics_listen"), ["127.0.0.1:2", "environment"]);
@@ -225,13 +230,23 @@ fn every_example_configuration_is_accepted_by_its_service() {
     fs::create_dir(&folder).unwrap();
     let (key, passphrase) = (folder.join("log.key"), home.data().join("authority/passphrase"));
     let made = json(&[
-        "keys", "new", "--role", "log", "--name", "countermark.localhost/digests", "--key-file", key.to_str().unwrap(),
-        "--passphrase-file", passphrase.to_str().unwrap(),
+        "keys",
+        "new",
+        "--role",
+        "log",
+        "--name",
+        "countermark.localhost/digests",
+        "--key-file",
+        key.to_str().unwrap(),
+        "--passphrase-file",
+        passphrase.to_str().unwrap(),
     ]);
     let policy = format!("log {}\nquorum none\n", made["vkey"].as_str().unwrap());
     fs::write(folder.join("witness.policy"), policy).unwrap();
     let said = ends_with(0, &["log", "check-config", "--config", &log]);
-    for part in ["countermark.localhost/backup: 4 witnesses", "countermark.localhost/digests: 0 witnesses", "metrics_listen"] {
+    for part in
+        ["countermark.localhost/backup: 4 witnesses", "countermark.localhost/digests: 0 witnesses", "metrics_listen"]
+    {
         assert!(said.contains(part), "{part:?} is not in\n{said}");
     }
     for name in ["witness", "countersigner", "vault"] {
