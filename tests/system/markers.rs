@@ -154,7 +154,9 @@ fn token(home: &Home, seconds_ago: u64) -> String {
 /// Submits with tokens that count and tokens that do not, in every wrong place.
 fn submit(book: &mut Book, home: &Home) {
     let (valid, expired) = (token(home, 5), token(home, 86_400));
-    let other = format!("{}A", &valid[..valid.len() - 1]);
+    // Another signature of the same length.
+    let (signed, signature) = valid.rsplit_once('.').unwrap();
+    let other = format!("{signed}.{}", signature.chars().rev().collect::<String>());
     let malformed = format!("{valid}.planted-fourth-segment");
     let basic = STANDARD.encode(BASIC);
     for (what, token) in [("a token", &valid), ("an expired token", &expired), ("a forged token", &other)] {
@@ -163,7 +165,7 @@ fn submit(book: &mut Book, home: &Home) {
     book.plant("a malformed token", malformed.as_bytes());
     book.plant("a password of another scheme", BASIC.as_bytes());
     let log = home.log_url();
-    let entry = home.get("/v1/backup/entries/1");
+    let entry = home.get("/v1/backup/entries/2");
     let bearer = |token: &str| format!("Bearer {token}");
     let post = "/v1/backup/entries";
     for (authorization, status) in [

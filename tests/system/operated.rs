@@ -126,7 +126,7 @@ fn a_setting_is_said_by_flag_before_environment_before_file() {
     // The form of records is the one variable that all services share.
     let output = with(
         &[("COUNTERMARK_LOG_FORMAT", "json"), ("COUNTERMARK_LOG_LISTEN", "192.0.2.1:1")],
-        &["log", "serve", "--config", &config],
+        &["log", "serve", "--behind-tls-proxy", "--config", &config],
     );
     let said = text(&output.stderr);
     assert!(!output.status.success());

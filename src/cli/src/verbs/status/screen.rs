@@ -29,7 +29,8 @@ impl Screen {
     /// Draws a page over the last one: as many lines as there is room for.
     pub fn draw(&mut self, page: &str) -> io::Result<()> {
         let page = if self.coloured { page.to_owned() } else { strip_str(page).to_string() };
-        let rows = size().map_or(usize::MAX, |(_, rows)| usize::from(rows));
+        // A terminal that does not know its size says 0.
+        let rows = size().ok().map(|(_, rows)| usize::from(rows)).filter(|rows| *rows > 0).unwrap_or(usize::MAX);
         queue!(self.stdout, cursor::MoveTo(0, 0))?;
         for (number, line) in page.lines().take(rows).enumerate() {
             if number > 0 {
