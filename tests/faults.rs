@@ -8,6 +8,8 @@
 //! COUNTERMARK_LONG=1 makes the loops long.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "faults/alarms.rs"]
+mod alarms;
 #[path = "faults/audit.rs"]
 mod audit;
 #[path = "faults/authority.rs"]

@@ -4,6 +4,8 @@
 //! line, a problem name, a route, a role or an exit code that the specification does not describe.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "formats/alarms.rs"]
+mod alarms;
 #[path = "formats/book.rs"]
 mod book;
 #[path = "formats/coverage.rs"]

@@ -15,6 +15,10 @@ mod first_start;
 mod fsck;
 #[path = "system/killed.rs"]
 mod killed;
+#[path = "system/markers.rs"]
+mod markers;
+#[path = "system/operated.rs"]
+mod operated;
 #[path = "system/postgres.rs"]
 mod postgres;
 #[path = "system/service.rs"]

@@ -39,7 +39,7 @@ use crate::world::World;
 type Check = fn(&World);
 
 /// One check for each example.
-const CHECKS: [(&str, Check); 71] = [
+const CHECKS: [(&str, Check); 72] = [
     ("access-token", access_token),
     ("access-token-claims", access_token_claims),
     ("access-token-header", access_token_header),
@@ -81,6 +81,7 @@ const CHECKS: [(&str, Check); 71] = [
     ("http-problem", http::problem),
     ("http-record", http::record),
     ("http-status", http::status),
+    ("http-authority-status", http::authority_status),
     ("http-submission", http::submission),
     ("http-submitted", http::submitted),
     ("key-file", key_file),

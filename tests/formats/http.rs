@@ -93,6 +93,9 @@ pub fn status(world: &World) {
     for (field, expected) in [
         ("origin", json!(world.trust.origin.as_str())),
         ("namespace", json!(world.trust.namespace())),
+        ("ready", json!(true)),
+        ("max_head_age_seconds", json!(world.statement.statement().max_head_age_seconds)),
+        ("queued_submissions", json!(0)),
         ("state", json!("serving")),
         ("without_quorum_since", Value::Null),
         ("size", json!(head.checkpoint().size.get())),
@@ -114,8 +117,26 @@ pub fn status(world: &World) {
     for witness in witnesses {
         let at = stamped(witness["name"].as_str().unwrap()).map(time_of);
         assert_eq!(witness["last_success"], json!(at));
+        assert_eq!(witness["cosigns"], json!(at.is_some()));
         assert_eq!(witness["last_failure"].is_null(), at.is_some());
         assert_eq!(witness["last_failure_reason"].is_null(), at.is_some());
+    }
+}
+
+pub fn authority_status(world: &World) {
+    let answer = answer(world, "http-authority-status", "src/log/src/http/overview.rs");
+    let namespace: Value = serde_json::from_str(world.text("http-status")).unwrap();
+    assert_eq!(answer["namespaces"], json!([namespace]));
+    let problems = document("src/log/src/http/problem.rs");
+    let shown = document("src/log/src/http/traffic.rs");
+    let refusals = answer["refusals"].as_array().unwrap();
+    for refusal in refusals {
+        let row = format!("{} \"{}\"", refusal["status"], refusal["type"].as_str().unwrap());
+        assert!(problems.contains(&row), "{row}");
+        assert!(refusal.as_object().unwrap().keys().all(|field| shown.contains(&format!("{field}: "))), "{refusal}");
+    }
+    for name in answer["refusal_counts"].as_object().unwrap().keys() {
+        assert!(problems.contains(&format!("\"{name}\"")), "{name}");
     }
 }
 

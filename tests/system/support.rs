@@ -72,6 +72,13 @@ impl Home {
         Up::start(command)
     }
 
+    /// `up` that stays, does all of its job, and has every process say all that it can say.
+    pub fn up_traced(&self) -> Up {
+        let mut command = Command::new(program("countermark"));
+        command.args(["up", "--port-base", "0", "--data"]).arg(self.data()).env("RUST_LOG", "trace");
+        Up::start(command)
+    }
+
     /// Every process that was started with a path of this home.
     pub fn processes(&self) -> Vec<(u32, String)> {
         let needle = self.folder.path().to_str().unwrap().to_string();

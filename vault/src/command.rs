@@ -11,9 +11,10 @@ use clap::{Args, Subcommand};
 use countermark_bundle::ExitClass;
 use countermark_bundle::identity::{Digest, Timestamp};
 use countermark_service::lifecycle;
+use countermark_service::settings::{Configured, InForce};
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, VaultSettings};
 use crate::endorse::{EndorseError, Endorsement, endorse};
 use crate::service::{Existing, InitError, ServeError, init, serve};
 use crate::status::{AskStatusError, ask_status};
@@ -27,6 +28,9 @@ pub enum Command {
     /// Serve until interrupted
     #[command(after_help = "Example:\n  countermark vault serve --config member.toml")]
     Serve(ServeArgs),
+    /// Check the configuration, and say which settings are in force and from where
+    #[command(after_help = "Example:\n  countermark vault check-config --config member.toml")]
+    CheckConfig(CheckConfigArgs),
     /// As the vendor: attest a member's keys and the executable it runs
     #[command(
         after_help = "Example:\n  countermark vault endorse --member http://127.0.0.1:7316 --vendor-key-file vendor.key --passphrase-file passphrase --software-sha256 <hex>"
@@ -40,9 +44,9 @@ pub enum Command {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<VaultSettings>,
     /// Keep keys that exist instead of refusing, and make what is missing
     #[arg(long)]
     pub if_absent: bool,
@@ -51,9 +55,9 @@ pub struct InitArgs {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<VaultSettings>,
     /// End when standard input ends, so that no child outlives its parent
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -89,6 +93,17 @@ pub struct StatusArgs {
 
 fn digest(text: &str) -> Result<Digest, &'static str> {
     Digest::from_hex(text).ok_or("expected 64 lower-case hex digits")
+}
+
+/// Arguments of `check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<VaultSettings>,
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Why a verb failed.
@@ -140,7 +155,7 @@ impl CommandError {
 pub async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Init(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let existing = if arguments.if_absent { Existing::Keep } else { Existing::Refuse };
             let keys = init(&config, existing)?;
             print_line(&format!(
@@ -150,8 +165,15 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
                 keys.session.key_id()
             ))
         }
+        Command::CheckConfig(arguments) => {
+            let (_, in_force) = Config::given(&arguments.config)?;
+            if arguments.json {
+                return print_line(&InForce::json(&in_force));
+            }
+            InForce::lines(&in_force).iter().try_for_each(|line| print_line(line))
+        }
         Command::Serve(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let end = lifecycle::end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
             Ok(serve(config, lifecycle::announce, end).await?)
         }
@@ -179,6 +201,11 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
 fn now() -> Result<Timestamp, CommandError> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(|_| CommandError::Clock)?;
     Timestamp::from_unix(since.as_secs()).ok_or(CommandError::Clock)
+}
+
+/// The configuration as the file, the environment and the flags say it together.
+fn given(configured: &Configured<VaultSettings>) -> Result<Config, ConfigError> {
+    Config::given(configured).map(|(config, _)| config)
 }
 
 /// Prints one line for the caller.

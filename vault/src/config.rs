@@ -19,6 +19,7 @@
 //! fleet stands in the same file: see [`fleet`].
 
 mod fleet;
+mod settings;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use countermark_bundle::identity::{Name, NameError};
 use countermark_bundle::key::{KeyAlgorithm, KeyId, PublicKey};
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::settings::{Configured, InForce, Outside, Settings, SettingsError};
 use countermark_service::tls::TlsFiles;
 use countermark_tlog::checkpoint::{CheckpointError, Origin};
 use serde::Deserialize;
@@ -36,6 +38,7 @@ pub use fleet::{
     ISSUER_BYTES_MAX, PeerAddress, WRITE_DEADLINE_MS,
 };
 use fleet::{FleetText, IssuerText, PeerText};
+pub use settings::VaultSettings;
 
 /// The most vendor keys of a member.
 pub const VENDOR_KEYS_MAX: usize = 8;
@@ -75,6 +78,17 @@ pub enum ConfigError {
     /// The file was not read.
     #[error(transparent)]
     File(#[from] ReadError),
+    /// A flag or a variable was refused, or what they and the file say together.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What the file, the environment and the flags say together breaks a rule.
+    #[error("{source}{outside}")]
+    Outside {
+        /// Which rule.
+        source: Box<ConfigError>,
+        /// What did not come from the file.
+        outside: Outside,
+    },
     /// The text is not TOML, or lacks a field, or has one that is not known, or names a key that is none.
     #[error("the configuration is malformed")]
     Toml(#[from] toml::de::Error),
@@ -126,9 +140,22 @@ impl Config {
         Config::parse(&text, &folder)
     }
 
+    /// Reads and checks the file, with what flags and variables say in its place. Also says which value is from where.
+    pub fn given(configured: &Configured<VaultSettings>) -> Result<(Config, Vec<InForce>), ConfigError> {
+        let Settings { fields, folder, outside, in_force } = configured.read()?;
+        match Config::check(fields, &folder) {
+            Ok(config) => Ok((config, in_force)),
+            Err(refused) if outside.is_empty() => Err(refused),
+            Err(refused) => Err(ConfigError::Outside { source: Box::new(refused), outside }),
+        }
+    }
+
     /// Checks a configuration whose paths are relative to `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Config, ConfigError> {
-        let text: ConfigText = toml::from_str(text)?;
+        Config::check(toml::from_str(text)?, folder)
+    }
+
+    fn check(text: ConfigText, folder: &Path) -> Result<Config, ConfigError> {
         let origin = Origin::new(&text.origin).map_err(|source| ConfigError::Origin { origin: text.origin, source })?;
         check_vendor_keys(&text.vendor_keys)?;
         let member_id = name("member_id", text.member_id)?;

@@ -54,7 +54,7 @@ mod testkit;
 
 pub use config::{
     ACCOUNT_ISSUERS_MAX, AccountIssuer, BUNDLE_POLL_INTERVAL_MS, COOL_OFF_SECONDS, Config, ConfigError, FleetConfig,
-    FleetConfigError, ISSUER_BYTES_MAX, PeerAddress, VENDOR_KEYS_MAX, WRITE_DEADLINE_MS,
+    FleetConfigError, ISSUER_BYTES_MAX, PeerAddress, VENDOR_KEYS_MAX, VaultSettings, WRITE_DEADLINE_MS,
 };
 pub use fetch::FetchError;
 pub use fleet::{FleetError, FleetStartError, FormationFileError};

@@ -4,20 +4,23 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use countermark_service::lifecycle::{self, LevelFilter};
+use countermark_service::lifecycle::{self, FORMAT_VARIABLE, LevelFilter, LogFormat};
 use countermark_vault::command::{Command, run};
 
 /// A vault member: makes its keys inside, attests and reports them
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
+    /// How records are written on standard error
+    #[arg(long, global = true, value_name = "FORMAT", env = FORMAT_VARIABLE, hide_env_values = true, default_value = "text")]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    lifecycle::start_tracing(LevelFilter::INFO);
+    lifecycle::start_tracing(LevelFilter::INFO, cli.log_format);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

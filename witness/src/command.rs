@@ -4,13 +4,13 @@
 //! line of `serve`. Everything else goes to the log.
 
 use std::io;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use countermark_service::lifecycle;
+use countermark_service::settings::{Configured, InForce};
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, WitnessSettings};
 use crate::service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkey};
 
 /// What a witness is told to do.
@@ -22,6 +22,9 @@ pub enum Command {
     /// Serve until interrupted
     #[command(after_help = "Example:\n  countermark witness serve --config witness.toml")]
     Serve(ServeArgs),
+    /// Check the configuration, and say which settings are in force and from where
+    #[command(after_help = "Example:\n  countermark witness check-config --config witness.toml")]
+    CheckConfig(CheckConfigArgs),
     /// Print the verifier key
     #[command(after_help = "Example:\n  countermark witness vkey --config witness.toml")]
     Vkey(VkeyArgs),
@@ -30,9 +33,9 @@ pub enum Command {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<WitnessSettings>,
     /// Keep a witness that is there already
     #[arg(long)]
     pub if_absent: bool,
@@ -41,9 +44,9 @@ pub struct InitArgs {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<WitnessSettings>,
     /// End when standard input ends, so that no child outlives its parent
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -52,9 +55,20 @@ pub struct ServeArgs {
 /// Arguments of `vkey`.
 #[derive(Debug, Args)]
 pub struct VkeyArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<WitnessSettings>,
+}
+
+/// Arguments of `check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<WitnessSettings>,
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Why a verb failed.
@@ -95,20 +109,32 @@ impl CommandError {
 pub async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Init(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let vkey = if arguments.if_absent { init_if_absent(&config).await? } else { init(&config).await? };
             print_line(&vkey)
         }
         Command::Vkey(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             print_line(&vkey(&config)?)
         }
+        Command::CheckConfig(arguments) => {
+            let (_, in_force) = Config::given(&arguments.config)?;
+            if arguments.json {
+                return print_line(&InForce::json(&in_force));
+            }
+            InForce::lines(&in_force).iter().try_for_each(|line| print_line(line))
+        }
         Command::Serve(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let end = lifecycle::end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
             Ok(serve(config, lifecycle::announce, end).await?)
         }
     }
+}
+
+/// The configuration as the file, the environment and the flags say it together.
+fn given(configured: &Configured<WitnessSettings>) -> Result<Config, ConfigError> {
+    Config::given(configured).map(|(config, _)| config)
 }
 
 /// Prints one line for the caller.

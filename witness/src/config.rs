@@ -18,14 +18,19 @@
 //!
 //! Paths are relative to the folder of the file. A field that is not known is refused.
 
+mod settings;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::settings::{Configured, InForce, Outside, Settings, SettingsError};
 use countermark_service::tls::TlsFiles;
 use countermark_tlog::note::{KeyName, NoteError};
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use settings::WitnessSettings;
 
 use crate::logs::{FollowedLogs, LogError};
 
@@ -54,6 +59,17 @@ pub enum ConfigError {
     /// The file was not read.
     #[error(transparent)]
     File(#[from] ReadError),
+    /// A flag or a variable was refused, or what they and the file say together.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What the file, the environment and the flags say together breaks a rule.
+    #[error("{source}{outside}")]
+    Outside {
+        /// Which rule.
+        source: Box<ConfigError>,
+        /// What did not come from the file.
+        outside: Outside,
+    },
     /// The text is not TOML, or lacks a field, or has one that is not known.
     #[error("the configuration is malformed")]
     Toml(#[from] toml::de::Error),
@@ -82,9 +98,22 @@ impl Config {
         Config::parse(&text, &folder)
     }
 
+    /// Reads and checks the file, with what flags and variables say in its place. Also says which value is from where.
+    pub fn given(configured: &Configured<WitnessSettings>) -> Result<(Config, Vec<InForce>), ConfigError> {
+        let Settings { fields, folder, outside, in_force } = configured.read()?;
+        match Config::check(fields, &folder) {
+            Ok(config) => Ok((config, in_force)),
+            Err(refused) if outside.is_empty() => Err(refused),
+            Err(refused) => Err(ConfigError::Outside { source: Box::new(refused), outside }),
+        }
+    }
+
     /// Checks a configuration whose paths are relative to `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Config, ConfigError> {
-        let text: ConfigText = toml::from_str(text)?;
+        Config::check(toml::from_str(text)?, folder)
+    }
+
+    fn check(text: ConfigText, folder: &Path) -> Result<Config, ConfigError> {
         let name = KeyName::new(&text.name).map_err(|source| ConfigError::Name { name: text.name, source })?;
         let mut logs = FollowedLogs::default();
         for log in text.logs {

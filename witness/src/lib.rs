@@ -33,7 +33,7 @@ mod witness;
 #[cfg(test)]
 mod testkit;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, WitnessSettings};
 pub use cosigner::KeyError;
 pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};
 pub use ports::StoreError;

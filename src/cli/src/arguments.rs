@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use countermark_service::lifecycle::{FORMAT_VARIABLE, LogFormat};
 
 use crate::{up, verbs};
 
@@ -17,6 +18,9 @@ pub struct Cli {
     /// Report as one JSON document
     #[arg(long, global = true)]
     pub json: bool,
+    /// How records are written on standard error
+    #[arg(long, global = true, value_name = "FORMAT", env = FORMAT_VARIABLE, hide_env_values = true, default_value = "text")]
+    pub log_format: LogFormat,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -83,8 +87,10 @@ pub enum Command {
         after_help = "Example:\n  countermark submit --log http://127.0.0.1:7310 --trust trust.json --statement statement.json \\\n    --approval alice.jws --approval bob.jws --attestation member-1.json \\\n    --token-key-file issuer.key --token-passphrase-file issuer.passphrase --issuer operator --subject release --audience log.example"
     )]
     Submit(Box<verbs::submit::Arguments>),
-    /// Show a log at a glance: heads, ages, witnesses, epochs
-    #[command(after_help = "Example:\n  countermark status --log http://127.0.0.1:7310 --namespace backup")]
+    /// Show an authority at a glance: heads, ages, witnesses, namespaces, the last refusals
+    #[command(
+        after_help = "Examples:\n  countermark status --log http://127.0.0.1:7310\n  countermark status --log http://127.0.0.1:7310 --watch\n  countermark status --log http://127.0.0.1:7310 --namespace backup"
+    )]
     Status(verbs::status::Arguments),
     /// Verify a bundle or a receipt, offline
     Verify {

@@ -15,7 +15,7 @@ mod verbs;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use countermark_service::lifecycle::{self, LevelFilter};
+use countermark_service::lifecycle::{self, LevelFilter, LogFormat};
 
 use arguments::{Cli, Command};
 
@@ -26,7 +26,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_tracing(&cli.command);
+    let format = cli.log_format;
+    start_tracing(&cli.command, format);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -41,7 +42,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = failure::exit_code(&error);
-            present::failure(&error, code);
+            match format {
+                LogFormat::Text => present::failure(&error, code),
+                LogFormat::Json => tracing::error!(code, "{}", present::in_one_line(&error)),
+            }
             ExitCode::from(code)
         }
     }
@@ -70,7 +74,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 /// Services log what they do; the other verbs speak for themselves and log only what went wrong.
-fn start_tracing(command: &Command) {
+fn start_tracing(command: &Command, format: LogFormat) {
     let level = match command {
         Command::Log { command: verbs::log::Command::Service(_) }
         | Command::Witness { .. }
@@ -90,5 +94,5 @@ fn start_tracing(command: &Command) {
         | Command::Audit(_)
         | Command::Prove { .. } => LevelFilter::WARN,
     };
-    lifecycle::start_tracing(level);
+    lifecycle::start_tracing(level, format);
 }

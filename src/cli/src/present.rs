@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::presets;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{Cell, ContentArrangement, Table};
 
 const GREEN: Style = AnsiColor::Green.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -56,13 +56,61 @@ pub fn failure(error: &anyhow::Error, code: u8) {
     anstream::eprintln!("{DIM}exit code {code}{DIM:#}");
 }
 
+/// What went wrong and why, in one line.
+pub fn in_one_line(error: &anyhow::Error) -> String {
+    countermark_service::lifecycle::with_causes(error.as_ref())
+}
+
+/// A word that is well.
+pub fn good(text: &str) -> String {
+    format!("{GREEN}{text}{GREEN:#}")
+}
+
+/// A word that is not well.
+pub fn bad(text: &str) -> String {
+    format!("{RED}{text}{RED:#}")
+}
+
+/// A line that says what went wrong, above what is shown nevertheless.
+pub fn alarm(text: &str) -> String {
+    format!("{RED}✗ {text}{RED:#}")
+}
+
+/// A headline within a page.
+pub fn bold(text: &str) -> String {
+    format!("{BOLD}{text}{BOLD:#}")
+}
+
+/// A line of a page that stands back.
+pub fn dim(text: &str) -> String {
+    format!("{DIM}{text}{DIM:#}")
+}
+
 /// Two columns: names and values.
 pub fn facts(rows: &[(&str, String)]) {
+    anstream::println!("{}", facts_table(rows));
+}
+
+/// The same as a text.
+pub fn facts_table(rows: &[(&str, String)]) -> String {
     let mut table = plain_table();
     for (name, value) in rows {
         table.add_row(vec![(*name).to_string(), value.clone()]);
     }
-    anstream::println!("{table}");
+    table.to_string()
+}
+
+/// A table with a header whose cells have colours of their own, for whoever prints it to take out.
+pub fn coloured_table(header: &[&str], rows: Vec<Vec<Cell>>) -> String {
+    let mut table = plain_table();
+    table.enforce_styling();
+    if !header.is_empty() {
+        table.set_header(header.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
 }
 
 /// A table with a header.

@@ -5,16 +5,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use countermark_bundle::exit_class::ExitClass;
 use countermark_migrations::OpenError;
 use countermark_service::lifecycle;
+use countermark_service::settings::{Configured, InForce};
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, CountersignerSettings};
 use crate::serve::{Initialised, ServeError, init, serve};
 
 /// How long `status` waits for an answer.
@@ -29,6 +29,9 @@ pub enum Command {
     /// Follow the log and countersign until interrupted
     #[command(after_help = "Example:\n  countermark countersigner serve --config countersigner.toml")]
     Serve(ServeArgs),
+    /// Check the configuration, and say which settings are in force and from where
+    #[command(after_help = "Example:\n  countermark countersigner check-config --config countersigner.toml")]
+    CheckConfig(CheckConfigArgs),
     /// Print the status page of a running countersigner
     #[command(after_help = "Example:\n  countermark countersigner status --config countersigner.toml")]
     Status(StatusArgs),
@@ -37,9 +40,9 @@ pub enum Command {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<CountersignerSettings>,
     /// Leave an existing ledger as it is
     #[arg(long)]
     pub if_absent: bool,
@@ -48,9 +51,9 @@ pub struct InitArgs {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<CountersignerSettings>,
     /// End when standard input ends, so that no child outlives its parent
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -59,15 +62,26 @@ pub struct ServeArgs {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<CountersignerSettings>,
     /// Where the page is, if the configuration leaves the port open
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<SocketAddr>,
     /// The page's own address, if it speaks TLS: by a name that its certificate has
     #[arg(long, value_name = "URL", conflicts_with = "address")]
     pub url: Option<String>,
+}
+
+/// Arguments of `check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<CountersignerSettings>,
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Why a verb failed.
@@ -120,20 +134,27 @@ impl CommandError {
 pub async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Init(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let done = match init(&config, arguments.if_absent).await? {
                 Initialised::Created => "created",
                 Initialised::Existing => "exists already",
             };
             print_line(&format!("{}: {done}", config.ledger.display()))
         }
+        Command::CheckConfig(arguments) => {
+            let (_, in_force) = Config::given(&arguments.config)?;
+            if arguments.json {
+                return print_line(&InForce::json(&in_force));
+            }
+            InForce::lines(&in_force).iter().try_for_each(|line| print_line(line))
+        }
         Command::Serve(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let end = lifecycle::end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
             Ok(serve(config, lifecycle::announce, end).await?)
         }
         Command::Status(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             print_line(status_page(&page_url(&config, &arguments)?).await?.trim_end())
         }
     }
@@ -159,6 +180,11 @@ async fn status_page(url: &str) -> Result<String, CommandError> {
     let http = reqwest::Client::builder().timeout(STATUS_DEADLINE).build().map_err(unreachable)?;
     let answer = http.get(format!("{url}/v1/status")).send().await.map_err(unreachable)?;
     answer.error_for_status().map_err(unreachable)?.text().await.map_err(unreachable)
+}
+
+/// The configuration as the file, the environment and the flags say it together.
+fn given(configured: &Configured<CountersignerSettings>) -> Result<Config, ConfigError> {
+    Config::given(configured).map(|(config, _)| config)
 }
 
 /// Prints one line for the caller.
@@ -206,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_configuration_that_is_refused_is_a_usage_error() {
-        let config = PathBuf::from("/nowhere/countersigner.toml");
+        let config = Configured::file("/nowhere/countersigner.toml".into());
         for command in [
             Command::Init(InitArgs { config: config.clone(), if_absent: false }),
             Command::Serve(ServeArgs { config: config.clone(), exit_with_stdin: false }),

@@ -4,6 +4,8 @@
 #![doc = include_str!("../countersigner.example.toml")]
 //! ```
 
+mod settings;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +13,13 @@ use std::time::Duration;
 use countermark_bundle::identity::Name;
 use countermark_service::bearer::{self, BearerRefused};
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::settings::{Configured, InForce, Outside, Settings, SettingsError};
 use countermark_service::tls::TlsFiles;
 use countermark_signer_policy::access_token::{Audience, Issuer};
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use settings::CountersignerSettings;
 
 /// The bounds of `poll_interval_ms`.
 const POLL_INTERVAL_MS: std::ops::RangeInclusive<u64> = 10..=3_600_000;
@@ -63,6 +68,17 @@ pub enum ConfigError {
     /// The file was not read.
     #[error(transparent)]
     File(#[from] ReadError),
+    /// A flag or a variable was refused, or what they and the file say together.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What the file, the environment and the flags say together breaks a rule.
+    #[error("{source}{outside}")]
+    Outside {
+        /// Which rule.
+        source: Box<ConfigError>,
+        /// What did not come from the file.
+        outside: Outside,
+    },
     /// Not TOML, a field that is missing, unknown or malformed.
     #[error("{}", path.display())]
     Malformed {
@@ -107,8 +123,24 @@ impl Config {
     /// Reads a configuration of at most 1 MiB.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let (text, folder) = configuration::read(path)?;
-        let mut config: Self = toml::from_str(&text)
+        let config: Self = toml::from_str(&text)
             .map_err(|source| ConfigError::Malformed { path: path.to_owned(), source: Box::new(source) })?;
+        config.resolved(path, &folder)
+    }
+
+    /// Reads and checks the file, with what flags and variables say in its place. Also says which value is from where.
+    pub fn given(configured: &Configured<CountersignerSettings>) -> Result<(Self, Vec<InForce>), ConfigError> {
+        let Settings { fields, folder, outside, in_force } = configured.read::<Self>()?;
+        match fields.resolved(configured.path(), &folder) {
+            Ok(config) => Ok((config, in_force)),
+            Err(refused) if outside.is_empty() => Err(refused),
+            Err(refused) => Err(ConfigError::Outside { source: Box::new(refused), outside }),
+        }
+    }
+
+    /// Checks the fields, and gives paths the folder of the file.
+    fn resolved(mut self, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
+        let config = &mut self;
         config.check(path)?;
         let paths = [
             &mut config.trust,
@@ -120,8 +152,8 @@ impl Config {
         for relative in paths.into_iter().chain(config.policy.as_mut()) {
             *relative = folder.join(&*relative);
         }
-        config.tls = config.tls.map(|files| files.below(&folder));
-        Ok(config)
+        self.tls = self.tls.map(|files| files.below(folder));
+        Ok(self)
     }
 
     /// The wait between two polls.

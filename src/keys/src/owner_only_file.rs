@@ -15,6 +15,9 @@ const MODE: u32 = 0o600;
 /// The permission bits of group and others, none of which may be set.
 const MODE_FORBIDDEN: u32 = 0o077;
 
+/// The folder of a unit's credentials (systemd.exec(5), `LoadCredential=`).
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
 /// Why a file with a secret was not read.
 #[derive(Debug, Error)]
 pub enum FileError {
@@ -68,11 +71,12 @@ impl From<io::Error> for NewFileError {
 /// Reads a file of at most `bytes_max` bytes that only its owner may touch.
 pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let named = fs::symlink_metadata(path).map_err(unreadable)?;
-    admit(&named)?;
+    let lent = is_lent(path);
+    admit(&named, lent)?;
     let file = File::open(path).map_err(unreadable)?;
     // The name was judged, the handle is read: judge the handle too, or a swap between the two goes unseen.
     let opened = file.metadata().map_err(unreadable)?;
-    admit_opened(&named, &opened)?;
+    admit_opened(&named, &opened, lent)?;
     // Room for one byte more than allowed, taken at once: growing would leave unwiped copies of a secret behind.
     let room = bytes_max.saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
@@ -116,7 +120,13 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn admit(metadata: &Metadata) -> Result<(), FileError> {
+/// Whether the path is directly in the folder in which systemd lends a unit its credentials.
+fn is_lent(path: &Path) -> bool {
+    let folder = std::env::var_os(CREDENTIALS_VARIABLE).filter(|folder| !folder.is_empty());
+    folder.is_some_and(|folder| path.parent() == Some(Path::new(&folder)))
+}
+
+fn admit(metadata: &Metadata, lent: bool) -> Result<(), FileError> {
     if metadata.is_symlink() {
         return Err(FileError::Symlink);
     }
@@ -124,17 +134,24 @@ fn admit(metadata: &Metadata) -> Result<(), FileError> {
         return Err(FileError::NotRegular);
     }
     let mode = metadata.mode() & 0o7777;
-    if mode & MODE_FORBIDDEN != 0 {
+    let by_list = lent && is_root_read_only(mode, metadata.uid(), metadata.gid());
+    if mode & MODE_FORBIDDEN != 0 && !by_list {
         return Err(FileError::Permissions { mode });
     }
     Ok(())
 }
 
-fn admit_opened(named: &Metadata, opened: &Metadata) -> Result<(), FileError> {
+/// A file of root's that systemd lends by an access control list: the bits of the group are that list's mask, and let in only
+/// whom the list names. Even taken as they stand they let in root's own group.
+const fn is_root_read_only(mode: u32, user: u32, group: u32) -> bool {
+    mode == 0o440 && user == 0 && group == 0
+}
+
+fn admit_opened(named: &Metadata, opened: &Metadata, lent: bool) -> Result<(), FileError> {
     if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
         return Err(FileError::Replaced);
     }
-    admit(opened)
+    admit(opened, lent)
 }
 
 fn unreadable(error: io::Error) -> FileError {
@@ -155,6 +172,16 @@ mod tests {
 
     fn set_mode(path: &Path, mode: u32) {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_credential_of_systemd_is_roots_and_read_only_and_nothing_else() {
+        assert!(is_root_read_only(0o440, 0, 0));
+        for (mode, user, group) in [(0o440, 1_000, 0), (0o440, 0, 1_000), (0o444, 0, 0), (0o460, 0, 0), (0o640, 0, 0)] {
+            assert!(!is_root_read_only(mode, user, group), "{mode:o} {user} {group}");
+        }
+        // Outside of the folder that systemd names nothing is lent.
+        assert!(!is_lent(Path::new("/etc/passphrase")));
     }
 
     #[test]
@@ -205,8 +232,8 @@ mod tests {
         create(&one, b"1").unwrap();
         create(&two, b"2").unwrap();
         let [one, two] = [one, two].map(|path| fs::metadata(path).unwrap());
-        assert!(matches!(admit_opened(&one, &two), Err(FileError::Replaced)));
-        assert!(admit_opened(&one, &one).is_ok());
+        assert!(matches!(admit_opened(&one, &two, false), Err(FileError::Replaced)));
+        assert!(admit_opened(&one, &one, false).is_ok());
     }
 
     #[test]

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countermark_service::lifecycle;
+use countermark_service::settings::{Configured, InForce};
 use countermark_service::tls::{TlsError, TlsFiles};
 use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::json;
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError, DatabaseConfigError, OpenNamespaceError, read_url};
+use crate::config::{Config, ConfigError, DatabaseConfigError, LogSettings, OpenNamespaceError, read_url};
 use crate::create::{CreateError, Created, create};
 use crate::export::once::{ExportOnce, ExportOnceError};
 use crate::freeze::{FreezeNamespaceError, Frozen, freeze};
@@ -53,9 +56,9 @@ pub enum Command {
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<LogSettings>,
     /// A folder, or s3://bucket/prefix
     #[arg(long, value_name = "PLACE")]
     pub to: String,
@@ -96,9 +99,9 @@ pub struct ServeStaticArgs {
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<LogSettings>,
     /// End when standard input ends, so that no child outlives its parent
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -107,9 +110,9 @@ pub struct ServeArgs {
 /// Arguments of `create`.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<LogSettings>,
     /// Leave logs that exist already as they are
     #[arg(long)]
     pub if_absent: bool,
@@ -121,9 +124,9 @@ pub struct CreateArgs {
 /// Arguments of `migrate`.
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<LogSettings>,
     /// A file with the URL of the database, as its owner
     #[arg(long, value_name = "FILE")]
     pub owner_url_file: PathBuf,
@@ -132,9 +135,9 @@ pub struct MigrateArgs {
 /// Arguments of `freeze`.
 #[derive(Debug, Args)]
 pub struct FreezeArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<LogSettings>,
     /// The namespace
     #[arg(long, value_name = "NAME")]
     pub namespace: String,
@@ -143,9 +146,12 @@ pub struct FreezeArgs {
 /// Arguments of `check-config`.
 #[derive(Debug, Args)]
 pub struct CheckConfigArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    /// The configuration file, and what is said in its place
+    #[command(flatten)]
+    pub config: Configured<LogSettings>,
+    /// Report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Why a verb failed.
@@ -223,12 +229,12 @@ impl CommandError {
 pub async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Serve(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let end = lifecycle::end(arguments.exit_with_stdin).map_err(CommandError::Watch)?;
             Ok(serve(config, lifecycle::announce, end).await?)
         }
         Command::Create(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let owner = arguments.owner_url_file.as_deref().map(read_url).transpose().map_err(CommandError::Owner)?;
             for created in create(&config, owner.as_ref(), arguments.if_absent, &outside()?).await? {
                 print_line(&match created {
@@ -239,11 +245,11 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
             Ok(())
         }
         Command::Freeze(arguments) => {
-            let Frozen { origin, size } = freeze(&Config::load(&arguments.config)?, &arguments.namespace).await?;
+            let Frozen { origin, size } = freeze(&given(&arguments.config)?, &arguments.namespace).await?;
             print_line(&format!("{origin}: frozen at size {size}"))
         }
         Command::Migrate(arguments) => {
-            let config = Config::load(&arguments.config)?;
+            let config = given(&arguments.config)?;
             let owner = read_url(&arguments.owner_url_file).map_err(CommandError::Owner)?;
             prepare(&config.database, Some(&owner)).await?;
             print_line(&format!("{}: the schema is up to date", owner.place()))
@@ -258,13 +264,13 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
             let config = StaticConfig { from, credentials, listen, tls, trust };
             Ok(serve_static(config, lifecycle::announce, end).await?)
         }
-        Command::CheckConfig(arguments) => check_config(&Config::load(&arguments.config)?),
+        Command::CheckConfig(arguments) => check_config(&arguments),
     }
 }
 
 /// Exports every namespace of the configuration, or the one that is named. Progress is shown on a terminal only.
 async fn export(arguments: ExportArgs) -> Result<(), CommandError> {
-    let config = Config::load(&arguments.config)?;
+    let config = given(&arguments.config)?;
     let to = Location::parse(&arguments.to, Path::new(""))?;
     let credentials = arguments.credentials.or_else(|| config.object_store_credentials.clone());
     let mut exports = ExportOnce::new(&config, &to, credentials.as_deref(), arguments.namespace.as_deref())?;
@@ -285,20 +291,50 @@ async fn export(arguments: ExportArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Opens every key, certificate and policy that the configuration names.
-fn check_config(config: &Config) -> Result<(), CommandError> {
+/// The configuration as the file, the environment and the flags say it together.
+fn given(configured: &Configured<LogSettings>) -> Result<Config, ConfigError> {
+    Config::given(configured).map(|(config, _)| config)
+}
+
+/// One namespace whose keys and policy open.
+#[derive(Serialize)]
+struct CheckedNamespace {
+    origin: String,
+    kind: &'static str,
+    witnesses: usize,
+    /// The digest of the Cedar policy, where one decides.
+    policy: Option<String>,
+}
+
+/// Opens every key and policy that the configuration names, and says which settings are in force, and from where.
+fn check_config(arguments: &CheckConfigArgs) -> Result<(), CommandError> {
+    let (config, in_force) = Config::given(&arguments.config)?;
     if let Some(files) = &config.tls {
         files.check()?;
     }
+    let mut namespaces = Vec::with_capacity(config.namespaces.len());
     for namespace in &config.namespaces {
         let opened = namespace
             .open()
             .map_err(|source| CommandError::Open { namespace: namespace.namespace.to_string(), source })?;
-        let (origin, witnesses) = (&namespace.origin, namespace.witnesses.len());
-        print_line(&match opened.certifying {
-            Some(certifying) => format!("{origin}: {witnesses} witnesses, policy {}", certifying.policy.digest()),
+        namespaces.push(CheckedNamespace {
+            origin: namespace.origin.to_string(),
+            kind: namespace.foundation.kind().as_str(),
+            witnesses: namespace.witnesses.len(),
+            policy: opened.certifying.map(|certifying| certifying.policy.digest().to_string()),
+        });
+    }
+    if arguments.json {
+        return print_line(&json!({ "settings": in_force, "namespaces": namespaces }).to_string());
+    }
+    for CheckedNamespace { origin, kind: _, witnesses, policy } in &namespaces {
+        print_line(&match policy {
+            Some(policy) => format!("{origin}: {witnesses} witnesses, policy {policy}"),
             None => format!("{origin}: {witnesses} witnesses, raw entries"),
         })?;
+    }
+    for line in InForce::lines(&in_force) {
+        print_line(&line)?;
     }
     Ok(())
 }

@@ -48,7 +48,8 @@
 //! # max_head_age_seconds = 86400           # how old its newest head may grow before /readyz says so
 //! ```
 //!
-//! Paths are relative to the folder of the file. A field that is not known is refused.
+//! Paths are relative to the folder of the file. A field that is not known is refused. What stands before the first
+//! `[[namespace]]` can be said by flag or environment variable instead: [`LogSettings`].
 //!
 //! Invariant: in a [`Config`] every key file that is named holds a key that the trust file of its namespace believes in.
 
@@ -56,6 +57,7 @@ mod database;
 #[cfg(test)]
 pub(crate) mod house;
 mod namespace;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -64,6 +66,7 @@ use std::time::Duration;
 
 use countermark_bundle::key::{KeyId, PublicKeyError};
 use countermark_service::configuration::{self, ReadError};
+use countermark_service::settings::{Configured, InForce, Outside, Settings, SettingsError};
 use countermark_service::tls::TlsFiles;
 use countermark_signer_policy::access_token::{Audience, PartyError};
 use serde::Deserialize;
@@ -71,6 +74,7 @@ use thiserror::Error;
 
 pub use database::{DatabaseConfig, DatabaseConfigError};
 pub use namespace::{CertifyingConfig, FirstPolicy, NamespaceConfig, NamespaceConfigError, OpenNamespaceError};
+pub use settings::LogSettings;
 
 pub(crate) use database::read_url;
 
@@ -122,6 +126,17 @@ pub enum ConfigError {
     /// The file was not read.
     #[error(transparent)]
     File(#[from] ReadError),
+    /// A flag or a variable was refused, or what they and the file say together.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What the file, the environment and the flags say together breaks a rule.
+    #[error("{source}{outside}")]
+    Outside {
+        /// Which rule.
+        source: Box<ConfigError>,
+        /// What did not come from the file.
+        outside: Outside,
+    },
     /// The text is not TOML, or lacks a field, or has one that is not known.
     #[error("the configuration is malformed")]
     Toml(#[from] toml::de::Error),
@@ -251,9 +266,22 @@ impl Config {
         Config::parse(&text, &folder)
     }
 
+    /// Reads and checks the file, with what flags and variables say in its place. Also says which value is from where.
+    pub fn given(configured: &Configured<LogSettings>) -> Result<(Config, Vec<InForce>), ConfigError> {
+        let Settings { fields, folder, outside, in_force } = configured.read()?;
+        match Config::check(fields, &folder) {
+            Ok(config) => Ok((config, in_force)),
+            Err(refused) if outside.is_empty() => Err(refused),
+            Err(refused) => Err(ConfigError::Outside { source: Box::new(refused), outside }),
+        }
+    }
+
     /// Checks a configuration whose paths are relative to `folder`, and the trust and key files that it names.
     pub fn parse(text: &str, folder: &Path) -> Result<Config, ConfigError> {
-        let text: ConfigText = toml::from_str(text)?;
+        Config::check(toml::from_str(text)?, folder)
+    }
+
+    fn check(text: ConfigText, folder: &Path) -> Result<Config, ConfigError> {
         let is_private = text.listen.ip().to_canonical().is_loopback() || text.tls.is_some() || text.behind_tls_proxy;
         if text.token_keys.is_some() && !is_private {
             return Err(ConfigError::TokensInTheClear { listen: text.listen });

@@ -9,6 +9,7 @@
 //! | `GET /v1/{ns}/…` | entries, receipts, proofs, statements, bundles, heads, keys ([`reads`]) |
 //! | `POST /v1/{ns}/statements`, `/v1/{ns}/entries`, `/v1/{ns}/add` | [`submissions`] |
 //! | `GET /info`, `/namespaces…` | plexi-shaped ([`auditors`]) |
+//! | `GET /v1/status` | [`overview`] |
 //! | `GET /healthz`, `/readyz` | [`health`] |
 //! | `GET /openapi.json` | all of this, described ([`endpoints`], [`openapi`]) |
 
@@ -22,12 +23,14 @@ mod guard;
 mod health;
 mod negotiate;
 mod openapi;
+mod overview;
 mod parameters;
 mod problem;
 mod reads;
 mod refusals;
 mod submissions;
 mod tiles;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,9 +49,10 @@ use crate::bundles::BundleShelf;
 use crate::export::continuous::ExportStatus;
 use crate::ports::LogKind;
 use crate::sequencer::NamespaceHandle;
-use endpoints::Traffic;
+use endpoints::Lane;
 use guard::Guard;
 use problem::{Problem, ProblemKind};
+use traffic::Traffic;
 
 /// The time that a read has, and a submission beyond its own deadline.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(20);
@@ -65,6 +69,7 @@ pub(crate) struct Service {
     namespaces: BTreeMap<String, Arc<Served>>,
     tokens: Option<TokenGate>,
     submission_deadline: Duration,
+    traffic: Arc<Traffic>,
 }
 
 /// One namespace as HTTP sees it.
@@ -87,7 +92,9 @@ impl Service {
             let bundles = BundleShelf::default();
             (name, Arc::new(Served { handle, bundles, export: None }))
         };
-        Self { namespaces: handles.into_iter().map(served).collect(), tokens, submission_deadline }
+        let namespaces: BTreeMap<_, _> = handles.into_iter().map(served).collect();
+        let traffic = Arc::new(Traffic::of(namespaces.values().map(|served| &served.handle)));
+        Self { namespaces, tokens, submission_deadline, traffic }
     }
 
     /// Shows how the export of a namespace is doing.
@@ -98,7 +105,7 @@ impl Service {
     }
 
     /// Every namespace, by name.
-    fn namespaces(&self) -> impl Iterator<Item = &Served> {
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &Served> {
         self.namespaces.values().map(Arc::as_ref)
     }
 
@@ -111,19 +118,20 @@ impl Service {
 
 /// Every route, behind its guard.
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    let reads = Guard::new(READS_MAX, REQUEST_DEADLINE);
+    let reads = Guard::new(READS_MAX, REQUEST_DEADLINE).noting(&service.traffic);
     let places = |served: &Served| match served.handle.foundation().kind() {
         LogKind::FleetKeys => (served.handle.namespace().to_string(), SUBMISSIONS_MAX),
         LogKind::Raw => (served.handle.namespace().to_string(), ADDITIONS_MAX),
     };
     let deadline = service.submission_deadline.saturating_add(REQUEST_DEADLINE);
-    let submissions = Guard::new(SUBMISSIONS_MAX, deadline).apart(service.namespaces().map(places));
+    let submissions = Guard::new(SUBMISSIONS_MAX, deadline).noting(&service.traffic);
+    let submissions = submissions.apart(service.namespaces().map(places));
     let mut reading = Router::new();
     let mut submitting = Router::new();
     for endpoint in endpoints::all() {
-        let router = match endpoint.traffic {
-            Traffic::Read => &mut reading,
-            Traffic::Submission => &mut submitting,
+        let router = match endpoint.lane {
+            Lane::Read => &mut reading,
+            Lane::Submission => &mut submitting,
         };
         *router = std::mem::take(router).route(endpoint.route, endpoint.methods);
     }

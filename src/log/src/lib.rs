@@ -15,6 +15,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should stop at that line"))]
 
+/// What this is: its name in every document that says so.
+pub(crate) const SOFTWARE: &str = concat!("countermark-log ", env!("CARGO_PKG_VERSION"));
+
 // The domain and what it stands on.
 pub mod admit;
 pub mod clock;

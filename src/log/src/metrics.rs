@@ -9,6 +9,7 @@ use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::size::TreeSize;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::export::continuous::{ExportState, ExportStatus};
 use crate::sequencer::{Health, NamespaceHandle, OwnerState, WitnessFailureReason};
 
 const COMMITS: &str = "countermark_log_commits_total";
@@ -26,6 +27,18 @@ const WITHOUT_QUORUM: &str = "countermark_log_without_quorum_seconds";
 const SCRUB_FINDINGS: &str = "countermark_log_scrub_findings_total";
 const SCRUBBED_SIZE: &str = "countermark_log_scrubbed_size";
 const WITNESS_SILENCE: &str = "countermark_log_witness_silence_seconds";
+const WITNESS_COSIGNS: &str = "countermark_log_witness_cosigns";
+const READY: &str = "countermark_log_ready";
+const MAX_HEAD_AGE: &str = "countermark_log_max_head_age_seconds";
+const QUEUE_MAX: &str = "countermark_log_queued_submissions_max";
+const EXPORT_STATE: &str = "countermark_log_export_state";
+const EXPORTED_SIZE: &str = "countermark_log_exported_size";
+const EXPORT_FAILURES: &str = "countermark_log_export_failures_total";
+const REQUESTS: &str = "countermark_log_requests_total";
+const REQUEST_SECONDS: &str = "countermark_log_request_seconds";
+const REFUSALS: &str = "countermark_log_refusals_total";
+const BUILD_INFO: &str = "countermark_log_build_info";
+const START_TIME: &str = "countermark_log_start_time_seconds";
 
 /// Says what each is, for whoever reads the text form.
 pub(crate) fn describe() {
@@ -47,6 +60,24 @@ pub(crate) fn describe() {
     describe_counter!(SCRUB_FINDINGS, "Places of the store that the signed tree says are wrong");
     describe_gauge!(SCRUBBED_SIZE, "Entries that the last whole round of the scrubber read");
     describe_gauge!(WITNESS_SILENCE, "Seconds since a witness's last valid cosignature");
+    describe_gauge!(
+        WITNESS_COSIGNS,
+        "1 if the newest published head bears the witness's cosignature and it has not failed since"
+    );
+    describe_gauge!(READY, "1 if the namespace can be relied on now, as /readyz says");
+    describe_gauge!(MAX_HEAD_AGE, "Seconds from which age on clients refuse the head");
+    describe_gauge!(QUEUE_MAX, "Submissions that may wait for the writer");
+    describe_gauge!(EXPORT_STATE, "1 for what the namespace's export does now");
+    describe_gauge!(EXPORTED_SIZE, "Entries that this process has exported, or found exported");
+    describe_counter!(EXPORT_FAILURES, "Attempts to export that failed");
+    describe_counter!(REQUESTS, "Answers, by the route's template and the status");
+    describe_histogram!(REQUEST_SECONDS, "Seconds from a request's head to its answer's head, by the route's template");
+    describe_counter!(
+        REFUSALS,
+        "Answers that are problem documents, by the log that was asked, where one was, and their type"
+    );
+    describe_gauge!(BUILD_INFO, "1; the label says which version runs");
+    describe_gauge!(START_TIME, "When the service began, in seconds since 1970");
 }
 
 /// A batch is durable in the database and in the head register.
@@ -67,6 +98,23 @@ pub(crate) fn problem(name: &'static str) {
     counter!(PROBLEMS, "type" => name).increment(1);
 }
 
+/// A request was answered.
+pub(crate) fn requested(route: &str, status: u16, took: Duration) {
+    counter!(REQUESTS, "route" => route.to_owned(), "status" => status.to_string()).increment(1);
+    histogram!(REQUEST_SECONDS, "route" => route.to_owned()).record(took);
+}
+
+/// A request was answered with a problem; `origin` is empty where it asked for no log of this server.
+pub(crate) fn refused(origin: &str, name: &'static str, status: u16) {
+    counter!(REFUSALS, "origin" => origin.to_owned(), "type" => name, "status" => status.to_string()).increment(1);
+}
+
+/// Says which program runs, and since when.
+pub(crate) fn began(version: &'static str, at: u64) {
+    gauge!(BUILD_INFO, "version" => version).set(1.0);
+    gauge!(START_TIME).set(number(at));
+}
+
 /// A call to a witness gave no valid cosignature.
 pub(crate) fn witness_failed(origin: &Origin, witness: String, reason: WitnessFailureReason) {
     let origin = origin.as_str().to_owned();
@@ -83,14 +131,22 @@ pub(crate) fn scrubbed(origin: &Origin, size: TreeSize) {
     gauge!(SCRUBBED_SIZE, "origin" => origin.as_str().to_owned()).set(number(size.get()));
 }
 
+/// What is known of a namespace beside its own health.
+pub(crate) struct Observed<'a> {
+    pub(crate) handle: &'a NamespaceHandle,
+    pub(crate) ready: bool,
+    pub(crate) max_head_age_seconds: u64,
+    pub(crate) export: Option<ExportStatus>,
+}
+
 /// Sets the gauges of a namespace to what is so now.
-pub(crate) fn observe(handle: &NamespaceHandle) {
+pub(crate) fn observe(observed: &Observed<'_>) {
+    let Observed { handle, ready, max_head_age_seconds, export } = observed;
     let label = || handle.origin().as_str().to_owned();
     let Health { state, queued, committed, published, head_age_seconds, without_quorum_since, witnesses } =
         handle.health();
     for (candidate, word) in STATES {
-        let is = if candidate == state { 1.0 } else { 0.0 };
-        gauge!(STATE, "origin" => label(), "state" => word).set(is);
+        gauge!(STATE, "origin" => label(), "state" => word).set(one_if(candidate == state));
     }
     gauge!(QUEUED, "origin" => label()).set(number(u64::try_from(queued).unwrap_or(u64::MAX)));
     gauge!(COMMITTED_SIZE, "origin" => label()).set(number(committed.get()));
@@ -103,12 +159,41 @@ pub(crate) fn observe(handle: &NamespaceHandle) {
     let now = handle.now().unix();
     let without = without_quorum_since.map_or(0, |since| now.saturating_sub(since.unix()));
     gauge!(WITHOUT_QUORUM, "origin" => label()).set(number(without));
+    gauge!(READY, "origin" => label()).set(one_if(*ready));
+    gauge!(MAX_HEAD_AGE, "origin" => label()).set(number(*max_head_age_seconds));
+    gauge!(QUEUE_MAX, "origin" => label()).set(number(u64::try_from(handle.queue_max()).unwrap_or(u64::MAX)));
+    // Counters that may never count are shown from the start: what appears with its first count has not risen.
+    for name in [COMMITS, RELOADS, SCRUB_FINDINGS] {
+        counter!(name, "origin" => label()).increment(0);
+    }
+    let newest = handle.published();
     for witness in witnesses {
+        let cosigns = one_if(witness.cosigns(newest.as_deref()));
+        gauge!(WITNESS_COSIGNS, "origin" => label(), "witness" => witness.name.clone()).set(cosigns);
         if let Some(last) = witness.last_success {
             let silence = now.saturating_sub(last.unix());
             gauge!(WITNESS_SILENCE, "origin" => label(), "witness" => witness.name).set(number(silence));
         }
     }
+    if let Some(export) = export {
+        observe_export(handle.origin(), export);
+    }
+}
+
+fn observe_export(origin: &Origin, export: &ExportStatus) {
+    let label = || origin.as_str().to_owned();
+    for state in [ExportState::Following, ExportState::Retrying, ExportState::Halted] {
+        let is = one_if(state == export.state);
+        gauge!(EXPORT_STATE, "origin" => label(), "state" => state.as_str()).set(is);
+    }
+    if let Some(size) = export.exported {
+        gauge!(EXPORTED_SIZE, "origin" => label()).set(number(size.get()));
+    }
+    counter!(EXPORT_FAILURES, "origin" => label()).absolute(export.failures);
+}
+
+const fn one_if(so: bool) -> f64 {
+    if so { 1.0 } else { 0.0 }
 }
 
 const STATES: [(OwnerState, &str); 4] = [

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use countermark_bundle::identity::Timestamp;
 use countermark_tlog::checkpoint::{CheckpointError, SignedCheckpoint};
 use countermark_tlog::hash::RootHash;
+use countermark_tlog::note::KeyName;
 use countermark_tlog::policy::PolicyError;
 use countermark_tlog::size::TreeSize;
 use thiserror::Error;
@@ -32,6 +33,8 @@ pub struct Published {
     /// The greatest time such that cosignatures of that time or later alone meet the quorum; where the policy asks for no
     /// cosignature, when this process published it.
     pub head_time: Timestamp,
+    /// The policy's witnesses whose cosignatures are in the note.
+    pub cosigners: Vec<KeyName>,
     /// The namespace as of `size`.
     pub state: LogState,
 }
@@ -50,7 +53,8 @@ impl Published {
             None if state.policy().quorum_met(&|_| false) => now,
             None => return Err(PublishError::NoTime),
         };
-        Ok(Self { size: head.size, root: head.root, note: note.to_vec(), head_time, state })
+        let cosigners = witnessed.cosigned().iter().map(|(key, _)| key.name().clone()).collect();
+        Ok(Self { size: head.size, root: head.root, note: note.to_vec(), head_time, cosigners, state })
     }
 }
 

@@ -145,7 +145,11 @@ pub(crate) async fn serve_with(
     let tls = config.tls.clone().map(Tls::open).transpose()?;
     let (listener, address) = listen(config.listen).await?;
     let metrics = match config.metrics_listen {
-        Some(address) => Some((listen(address).await?.0, exposition::recorder()?)),
+        Some(address) => {
+            let (listener, address) = listen(address).await?;
+            tracing::info!(%address, "metrics are served");
+            Some((listener, exposition::recorder()?))
+        }
         None => None,
     };
     let tokens = match &config.token_keys {
@@ -169,11 +173,12 @@ pub(crate) async fn serve_with(
     let pace = config.scrub_entries_per_second;
     let scrubbed = handles.iter().filter(|_| pace > 0);
     let scrubbing: Vec<Scrubbing> = scrubbed.map(|handle| Scrubbing::begin(handle, pace)).collect();
+    let service = Arc::new(service);
     let measuring = metrics.map(|(listener, recorder)| {
-        Server::begin(listener, None, exposition::router(recorder, handles.clone()), Limits::aside())
+        Server::begin(listener, None, exposition::router(recorder, Arc::clone(&service)), Limits::aside())
     });
     let scheme = scheme(tls.as_ref());
-    let end = Server::begin(listener, tls, http::router(Arc::new(service)), Limits::of_process());
+    let end = Server::begin(listener, tls, http::router(service), Limits::of_process());
     tracing::info!(%address, scheme, namespaces = handles.len(), "serving");
     on_ready(address);
     let ended = tokio::select! {

@@ -7,6 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use countermark_bundle::ExitClass;
+use countermark_countersigner::config::CountersignerSettings;
+use countermark_log::config::LogSettings;
+use countermark_service::lifecycle::FORMAT_VARIABLE;
+use countermark_service::settings::Configurable as _;
+use countermark_vault::VaultSettings;
+use countermark_witness::WitnessSettings;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{ChildStdin, Command};
@@ -46,6 +52,10 @@ impl Program {
     fn command(&self, arguments: &[impl AsRef<str>]) -> Command {
         let mut command = Command::new(&self.path);
         command.args(arguments.iter().map(AsRef::as_ref)).kill_on_drop(true);
+        // What is set for a service of this machine is not meant for these.
+        for variable in std::env::vars_os().map(|(name, _)| name).filter(|name| is_a_setting(name)) {
+            command.env_remove(variable);
+        }
         command
     }
 
@@ -85,6 +95,13 @@ impl Program {
         let message = format!("`countermark {}` failed: {}", line(arguments), said.trim());
         Err(ChildFailure { code: code(output.status), message }.into())
     }
+}
+
+/// Whether a variable sets something of a service beyond the form of its records.
+fn is_a_setting(name: &std::ffi::OsStr) -> bool {
+    let prefixes = [LogSettings::PREFIX, WitnessSettings::PREFIX, CountersignerSettings::PREFIX, VaultSettings::PREFIX];
+    let begins = |prefix: &str| name.as_encoded_bytes().starts_with(prefix.as_bytes());
+    name != FORMAT_VARIABLE && prefixes.into_iter().any(begins)
 }
 
 struct HashWriter(sha2::Sha256);

@@ -4,6 +4,7 @@ use countermark_bundle::identity::Namespace;
 use countermark_tlog::checkpoint::Origin;
 use serde::{Deserialize, Serialize};
 
+use crate::SOFTWARE;
 use crate::ports::LogKind;
 
 /// The type of the document.
@@ -58,7 +59,7 @@ impl ExportDocument {
             origin: self.origin.as_str().to_owned(),
             namespace: self.namespace.to_string(),
             max_head_age_seconds: self.max_head_age_seconds,
-            software: concat!("countermark-log ", env!("CARGO_PKG_VERSION")).to_owned(),
+            software: SOFTWARE.to_owned(),
         };
         let mut bytes = serde_json::to_vec(&text).expect("a document of strings always serialises");
         bytes.push(b'\n');

@@ -16,7 +16,7 @@ use super::problem::ProblemKind;
 
 /// Which bound an endpoint's requests are counted under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Traffic {
+pub(super) enum Lane {
     Read,
     Submission,
 }
@@ -25,17 +25,17 @@ pub(super) enum Traffic {
 pub(super) struct Endpoint {
     pub(super) route: &'static str,
     pub(super) methods: MethodRouter<Arc<Service>>,
-    pub(super) traffic: Traffic,
+    pub(super) lane: Lane,
     pub(super) operations: Vec<Operation>,
 }
 
 impl Endpoint {
     fn read(methods: MethodRouter<Arc<Service>>, operation: Operation) -> Self {
-        Self { route: operation.path, methods, traffic: Traffic::Read, operations: vec![operation] }
+        Self { route: operation.path, methods, lane: Lane::Read, operations: vec![operation] }
     }
 
     fn submission(methods: MethodRouter<Arc<Service>>, operation: Operation) -> Self {
-        Self { route: operation.path, methods, traffic: Traffic::Submission, operations: vec![operation] }
+        Self { route: operation.path, methods, lane: Lane::Submission, operations: vec![operation] }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What stands around every handler: a bound on requests under way, a deadline, one spelling of each path, and an answer
-//! even to a panic.
+//! What stands around every handler: a bound on requests under way, a deadline, one spelling of each path, an answer even to a
+//! panic, and a note of how it was answered.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::problem::{Problem, ProblemKind};
+use super::traffic::{Asked, Traffic};
 
 /// When one that was told so should come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -27,6 +28,7 @@ pub(super) struct Guard {
     /// Behind `/v1/<namespace>/…`.
     of_namespaces: Arc<BTreeMap<String, Places>>,
     deadline: Duration,
+    traffic: Option<Arc<Traffic>>,
 }
 
 /// How many requests may be under way.
@@ -44,7 +46,12 @@ impl Places {
 impl Guard {
     /// Lets so many requests in at a time, each for so long.
     pub(super) fn new(places_max: usize, deadline: Duration) -> Self {
-        Self { places: Arc::new(Places::new(places_max)), of_namespaces: Arc::default(), deadline }
+        Self { places: Arc::new(Places::new(places_max)), of_namespaces: Arc::default(), deadline, traffic: None }
+    }
+
+    /// Notes there how each request was answered.
+    pub(super) fn noting(self, traffic: &Arc<Traffic>) -> Self {
+        Self { traffic: Some(Arc::clone(traffic)), ..self }
     }
 
     /// Counts the requests of these namespaces apart, so that a busy one takes no place of another.
@@ -60,19 +67,25 @@ impl Guard {
 
     /// Puts the guard around every route and fallback of a router.
     pub(super) fn around<S: Clone + Send + Sync + 'static>(&self, router: Router<S>) -> Router<S> {
-        router.layer(from_fn_with_state(self.clone(), admit)).layer(CatchPanicLayer::custom(panicked))
+        // A panic becomes an answer inside of what notes answers.
+        router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(self.clone(), admit))
     }
 }
 
 async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     // Not the query, which may one day carry something private, and never a header.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let began = Instant::now();
     let response = match checked(&guard, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     };
-    let (status, took_ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    let took = began.elapsed();
+    if let Some(traffic) = &guard.traffic {
+        traffic.note(&Asked { method: &method, path: &path, route: route.as_ref() }, &response, took);
+    }
+    let (status, took_ms) = (response.status().as_u16(), took.as_millis());
     tracing::debug!(%method, path, status, took_ms, "answered");
     response
 }

@@ -30,7 +30,7 @@ pub(super) struct Ready {
 
 /// Whether one namespace can be relied on now.
 #[derive(Serialize, ToSchema)]
-struct NamespaceReadiness {
+pub(super) struct NamespaceReadiness {
     name: String,
     ready: bool,
     serving: bool,
@@ -41,7 +41,7 @@ struct NamespaceReadiness {
 }
 
 impl NamespaceReadiness {
-    fn of(served: &Served) -> Self {
+    pub(super) fn of(served: &Served) -> Self {
         let handle = &served.handle;
         let health = handle.health();
         let limit = head_age_limit(served);
@@ -60,10 +60,15 @@ impl NamespaceReadiness {
             max_head_age_seconds: limit,
         }
     }
+
+    /// Whether it can be relied on.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.ready
+    }
 }
 
 /// The smaller of the trust file's limit and the newest active statement's, as a client takes it.
-pub(super) fn head_age_limit(served: &Served) -> u64 {
+pub(crate) fn head_age_limit(served: &Served) -> u64 {
     let limit = served.handle.foundation().max_head_age_seconds();
     let published = served.handle.published();
     let active = published.as_ref().and_then(|published| published.state.fleet_keys()?.newest_active());

@@ -211,6 +211,8 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&document).expect("a document of strings and numbers always serialises");
         let status = StatusCode::from_u16(kind.status()).expect("the table has statuses only");
         let mut response = (status, body).into_response();
+        // For whoever notes how requests were answered; it is not sent.
+        response.extensions_mut().insert(kind);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // A refusal may not be true a second later.

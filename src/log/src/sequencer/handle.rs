@@ -191,6 +191,17 @@ impl NamespaceHandle {
         self.shared.views.committed.clone()
     }
 
+    /// The clock of this namespace.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
+    /// How many submissions may wait; none where nothing is submitted.
+    #[must_use]
+    pub fn queue_max(&self) -> usize {
+        self.shared.queue.as_ref().map_or(0, Queue::capacity)
+    }
+
     /// The time of day of this namespace's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -96,6 +96,11 @@ impl Queue {
         })
     }
 
+    /// How many may wait.
+    pub(super) fn capacity(&self) -> usize {
+        self.sender.max_capacity()
+    }
+
     /// How many wait.
     pub(super) fn depth(&self) -> usize {
         self.sender.max_capacity().saturating_sub(self.sender.capacity())

@@ -7,6 +7,7 @@ use std::fmt;
 use countermark_bundle::identity::Timestamp;
 
 use crate::ports::WitnessEndpoint;
+use crate::published::Published;
 
 /// What a witness last said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,17 @@ pub struct WitnessHealth {
     pub last_success: Option<Timestamp>,
     /// Its last failure since then.
     pub last_failure: Option<WitnessFailure>,
+}
+
+impl WitnessHealth {
+    /// Whether the newest published head bears its cosignature, and it has not failed since.
+    ///
+    /// Both, because a head that does not change keeps old cosignatures: a witness that went silent would be counted for ever.
+    #[must_use]
+    pub fn cosigns(&self, published: Option<&Published>) -> bool {
+        let bears = |published: &Published| published.cosigners.iter().any(|name| name.as_str() == self.name);
+        self.last_failure.is_none() && published.is_some_and(bears)
+    }
 }
 
 /// One failure of a witness.

@@ -2,7 +2,7 @@
 
 use axum::routing::get;
 
-use super::{Endpoint, SHOWN, Traffic};
+use super::{Endpoint, SHOWN, Lane};
 use crate::http::describe::Operation;
 use crate::http::problem::ProblemKind::{BeyondPublishedHead, MalformedParameter, MalformedTilePath, NotFound};
 use crate::http::tiles;
@@ -31,7 +31,7 @@ fn tiles() -> Endpoint {
     Endpoint {
         route: "/{ns}/tile/{*rest}",
         methods: get(tiles::tile),
-        traffic: Traffic::Read,
+        lane: Lane::Read,
         operations: vec![
             described("tile", "/{ns}/tile/{level}/{tile}", "A full hash tile", hashes),
             described("partialTile", "/{ns}/tile/{level}/{tile}.p/{width}", "A partial hash tile", hashes),

@@ -17,6 +17,7 @@ pub(in crate::http) use checkpoints::{CheckpointDocument, CheckpointsDocument};
 pub(in crate::http) use keys::KeysDocument;
 
 use crate::http::Served;
+use crate::http::health::{NamespaceReadiness, head_age_limit};
 use crate::export::continuous::ExportStatus;
 use crate::published::Published;
 use crate::sequencer::OwnerState;
@@ -151,11 +152,18 @@ pub(in crate::http) struct StatusDocument<'a> {
     kind: &'static str,
     /// `serving`, `reloading`, `frozen` or `stopped`.
     state: &'static str,
+    /// Whether it can be relied on now, as `/readyz` says.
+    ready: bool,
     /// Of the newest published head; null before the first.
     size: Option<u64>,
     root: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
     head_time: Option<Timestamp>,
+    /// By the server's clock.
+    head_age_seconds: Option<u64>,
+    /// From which age on clients refuse the head.
+    max_head_age_seconds: u64,
+    queued_submissions: usize,
     #[schema(value_type = Option<u64>, minimum = 1)]
     next_epoch: Option<Epoch>,
     newest_certified: Option<StatementDocument>,
@@ -210,6 +218,8 @@ struct PolicyDocument {
 struct WitnessDocument {
     name: String,
     url: String,
+    /// Whether the newest published head bears its cosignature, and it has not failed since.
+    cosigns: bool,
     /// The last valid cosignature.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_success: Option<Timestamp>,
@@ -239,9 +249,13 @@ impl<'a> StatusDocument<'a> {
                 OwnerState::Frozen => "frozen",
                 OwnerState::Stopped => "stopped",
             },
+            ready: NamespaceReadiness::of(served).is_ready(),
             size: published.map(|published| published.size.get()),
             root: published.map(|published| published.root.0.to_base64()),
             head_time: published.map(|published| published.head_time),
+            head_age_seconds: health.head_age_seconds,
+            max_head_age_seconds: head_age_limit(served),
+            queued_submissions: health.queued,
             next_epoch: state.and_then(NamespaceState::next_epoch),
             newest_certified: statement(state.and_then(NamespaceState::newest_certified)),
             newest_active: statement(state.and_then(NamespaceState::newest_active)),
@@ -255,6 +269,7 @@ impl<'a> StatusDocument<'a> {
                 .witnesses
                 .into_iter()
                 .map(|witness| WitnessDocument {
+                    cosigns: witness.cosigns(published),
                     name: witness.name,
                     url: witness.url,
                     last_success: witness.last_success,

@@ -29,7 +29,7 @@ use crate::testing::world::entry;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A live log of more than 256 entries with two epochs, the newest of them active.
-async fn live() -> Bench {
+pub(super) async fn live() -> Bench {
     let bench = Bench::new().await;
     let first = bench.certify(1, None).await;
     bench.activate(1).await;
@@ -45,7 +45,7 @@ async fn live() -> Bench {
 }
 
 /// Exports what is published, and serves the export.
-async fn exported(bench: &Bench, folder: &Path) -> (Router, Vec<Started>) {
+pub(super) async fn exported(bench: &Bench, folder: &Path) -> (Router, Vec<Started>) {
     let objects: Arc<dyn Objects> = Arc::new(Folder::new(folder));
     let log = ExportedLog::of(bench.handle.identity()).unwrap();
     let head = ExportHead::from(bench.handle.published().unwrap().as_ref());

@@ -346,6 +346,7 @@ async fn every_read_answers_head_and_cors_and_no_other_method_and_no_query() {
         ("/namespaces/backup", "application/json", "no-cache"),
         ("/namespaces/backup/audits/1", "application/json", "no-cache"),
         ("/namespaces/backup/last-verified-epoch", "application/json", "no-cache"),
+        ("/v1/status", "application/json", "no-store"),
         ("/healthz", "application/json", "no-store"),
         ("/readyz", "application/json", "no-store"),
     ] {
