@@ -24,7 +24,7 @@ use countermark_keys::{Algorithm, Role, SignError, Signer};
 use serde::{Deserialize, Serialize};
 
 pub use key_set::{KEY_SET_BYTES_MAX, KeySet, KeySetError, TokenKey};
-pub use verify::{AccessClaims, TokenError, VerifiedToken};
+pub use verify::{AccessClaims, TokenError, UntrustedToken, VerifiedToken};
 
 /// The JWS header's `typ`.
 pub const TOKEN_TYPE: &str = "at+jwt";

@@ -1,6 +1,7 @@
 //! Accepting a token: once for what never changes of it, its signature and parties, and each time for the clock.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,7 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::{
     Audience, CLOCK_SKEW_SECONDS, Header, Issuer, KeySet, Scope, TOKEN_BYTES_MAX, TOKEN_LIFETIME_SECONDS_MAX,
-    TOKEN_TYPE, WireClaims, alg,
+    TOKEN_TYPE, TokenKey, WireClaims, alg,
 };
 
 /// What an accepted token says.
@@ -115,14 +116,14 @@ pub enum TokenError {
 /// A token whose signature and parties were verified under a key set. It says nothing yet about the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedToken {
-    claims: AccessClaims,
+    claims: Arc<AccessClaims>,
     from: u64,
     until: u64,
 }
 
 impl VerifiedToken {
     /// What the token says, if it holds now.
-    pub fn at(&self, now: Timestamp) -> Result<&AccessClaims, TokenError> {
+    pub fn at(&self, now: Timestamp) -> Result<&Arc<AccessClaims>, TokenError> {
         if self.from > now.plus(CLOCK_SKEW_SECONDS).unix() {
             return Err(TokenError::NotYetValid { from: self.from, now });
         }
@@ -142,11 +143,11 @@ impl VerifiedToken {
 impl KeySet {
     /// Accepts a token that is meant for `audience`, or says why not.
     pub fn verify(&self, token: &str, audience: &Audience, now: Timestamp) -> Result<AccessClaims, TokenError> {
-        self.verify_parties(token, audience)?.at(now).cloned()
+        self.find_key(token)?.verify(audience)?.at(now).map(|claims| claims.as_ref().clone())
     }
 
-    /// Verifies everything about a token that does not depend on the time: it is as true a second later.
-    pub fn verify_parties(&self, token: &str, audience: &Audience) -> Result<VerifiedToken, TokenError> {
+    /// Reads the header of a token and finds its key: all that costs no signature's verification.
+    pub fn find_key<'a>(&'a self, token: &'a str) -> Result<UntrustedToken<'a>, TokenError> {
         let header = read_header(token)?;
         match header.typ.as_str() {
             TOKEN_TYPE => {}
@@ -159,6 +160,21 @@ impl KeySet {
         if header.alg != expected {
             return Err(TokenError::WrongAlgorithm { expected, found: header.alg });
         }
+        Ok(UntrustedToken { token, key })
+    }
+}
+
+/// A token that names a key of a key set and that key's algorithm. Nothing else of it is verified.
+#[derive(Debug)]
+pub struct UntrustedToken<'a> {
+    token: &'a str,
+    key: &'a TokenKey,
+}
+
+impl UntrustedToken<'_> {
+    /// Verifies everything that does not depend on the time: it is as true a second later.
+    pub fn verify(&self, audience: &Audience) -> Result<VerifiedToken, TokenError> {
+        let Self { token, key } = self;
         let claims = verify_signature(token, &key.key)?;
         if claims.aud.as_str() == APPROVAL_AUDIENCE {
             return Err(TokenError::IsAnApproval);
@@ -171,7 +187,7 @@ impl KeySet {
         }
         let from = first_second(&claims)?;
         let until = claims.exp;
-        Ok(VerifiedToken { claims: read_claims(claims)?, from, until })
+        Ok(VerifiedToken { claims: Arc::new(read_claims(claims)?), from, until })
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod exposition;
 mod guard;
 mod health;
 mod parameters;
+mod patience;
 mod problem;
 mod reads;
 mod refusals;
@@ -36,6 +37,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::auth::TokenGate;
 use crate::bundles::BundleShelf;
 use crate::export::continuous::ExportStatus;
+use crate::limits::{Limits, SubmitterLimits};
 use crate::ports::LogKind;
 use crate::published::Published;
 use crate::sequencer::NamespaceHandle;
@@ -58,6 +60,7 @@ const FIRST_HEAD_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Service {
     namespaces: BTreeMap<String, Served>,
     tokens: Option<TokenGate>,
+    limits: SubmitterLimits,
     submission_deadline: Duration,
 }
 
@@ -81,7 +84,13 @@ impl Service {
             let bundles = BundleShelf::default();
             (name, Served { handle, bundles, export: None })
         };
-        Self { namespaces: handles.into_iter().map(served).collect(), tokens, submission_deadline }
+        let namespaces = handles.into_iter().map(served).collect();
+        Self { namespaces, tokens, limits: SubmitterLimits::new(Limits::default()), submission_deadline }
+    }
+
+    /// Allows each submitter this much, in place of the defaults.
+    pub(crate) fn limit_submitters(&mut self, limits: Limits) {
+        self.limits = SubmitterLimits::new(limits);
     }
 
     /// Shows how the export of a namespace is doing.

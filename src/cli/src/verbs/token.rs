@@ -131,9 +131,7 @@ pub fn new(parties: &Parties, namespaces: &[Namespace], scopes: &[Scope], ttl_se
 }
 
 fn open(key_file: &Path, passphrase_file: &Path) -> anyhow::Result<Box<dyn countermark_keys::Signer>> {
-    KeyFile::open_token_issuer(key_file, passphrase_file)
-        .context("the token issuer's key")
-        .class(ExitClass::Usage)
+    KeyFile::open_token_issuer(key_file, passphrase_file).context("the token issuer's key").class(ExitClass::Usage)
 }
 
 fn keyset(arguments: &Keyset) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ mod adding;
 mod audits;
 mod bench;
 mod exported;
+mod limits;
 mod reading;
 mod submitting;
 mod tiling;

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::queue::{Queue, Refused};
-use super::submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
+use super::submission::{Patience, Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
 use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessRounds};
 use crate::foundation::Foundation;
 use crate::ports::{Clock, StoreReader};
@@ -50,7 +50,18 @@ impl NamespaceHandle {
         wait: WaitLevel,
         deadline: Duration,
     ) -> Result<Submitted, SubmitError> {
-        let deadline = Instant::now() + deadline;
+        self.submit_patiently(submission, wait, Patience { commit: deadline, level: deadline }).await
+    }
+
+    /// The same with less patience for the level than for the commit, without which there is nothing to say.
+    pub async fn submit_patiently(
+        &self,
+        submission: Submission,
+        wait: WaitLevel,
+        patience: Patience,
+    ) -> Result<Submitted, SubmitError> {
+        let now = Instant::now();
+        let (deadline, level_deadline) = (now + patience.commit, now + patience.level.min(patience.commit));
         let (answer, answered) = oneshot::channel();
         let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
         queue.put(submission, answer).map_err(|refused| match refused {
@@ -62,7 +73,7 @@ impl NamespaceHandle {
             Ok(Err(_)) => return Err(self.unanswered()),
             Ok(Ok(settled)) => settled?,
         };
-        self.wait_for(committed, wait, deadline).await
+        self.wait_for(committed, wait, level_deadline).await
     }
 
     /// The owner task let go of the answer: it ended, or it could not find out what to say.
