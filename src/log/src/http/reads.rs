@@ -12,7 +12,7 @@ use axum::response::Response;
 use countermark_bundle::identity::Epoch;
 use countermark_bundle::link::ConsistencyLink;
 use countermark_bundle::namespace_state::{NamespaceState, StatementRecord};
-use countermark_tlog::hash::{Hash, LeafHash, leaf_hash};
+use countermark_tlog::hash::{Hash, LeafHash};
 use countermark_tlog::proof::{ConsistencyProof, InclusionProof};
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tlog_proof::TlogProof;
@@ -73,12 +73,13 @@ pub(super) async fn inclusion(
         (None, Some(hash)) => index_of(served, &published, hash).await?,
         (Some(_), Some(_)) | (None, None) => return Err(parameters::missing("index or leaf_hash, one of them")),
     };
-    let path = inclusion_path(served, &published, index, size).await?;
+    within(&published, index, size)?;
+    let (leaf_hash, path) = served.handle.inclusion_and_leaf(index, size).await?.ok_or_else(unreadable)?;
     let document = InclusionDocument {
         origin: served.handle.origin().as_str(),
         index: index.get(),
         size: size.get(),
-        leaf_hash: leaf_hash(&entry_bytes(served, &published, index).await?),
+        leaf_hash,
         path: path.hashes(),
     };
     Ok(answer::json(StatusCode::OK, &document, Freshness::Revalidate))
@@ -234,6 +235,12 @@ async fn inclusion_path(
     index: LeafIndex,
     size: TreeSize,
 ) -> Result<InclusionProof, Problem> {
+    within(published, index, size)?;
+    served.handle.inclusion(index, size).await?.ok_or_else(unreadable)
+}
+
+/// Refuses an entry that a published tree of this size does not have.
+fn within(published: &Published, index: LeafIndex, size: TreeSize) -> Result<(), Problem> {
     if size > published.size {
         return Err(beyond(published, format_args!("a tree of size {size}")));
     }
@@ -244,7 +251,7 @@ async fn inclusion_path(
         let detail = format!("a tree of size {size} has no entry {index}");
         return Err(Problem::new(ProblemKind::MalformedParameter, detail));
     }
-    served.handle.inclusion(index, size).await?.ok_or_else(unreadable)
+    Ok(())
 }
 
 async fn consistency_proof(

@@ -220,6 +220,15 @@ impl NamespaceHandle {
         self.shared.reader.inclusion(index, size).await
     }
 
+    /// The same with the leaf's hash, without reading the entry.
+    pub async fn inclusion_and_leaf(
+        &self,
+        index: LeafIndex,
+        size: TreeSize,
+    ) -> Result<Option<(LeafHash, InclusionProof)>, ReadError> {
+        self.shared.reader.inclusion_and_leaf(index, size).await
+    }
+
     /// The proof that the tree of size `from` is the beginning of that of size `to`; `None` if `from` is the larger, or
     /// `to` is beyond the committed tree.
     pub async fn consistency(&self, from: TreeSize, to: TreeSize) -> Result<Option<ConsistencyProof>, ReadError> {
