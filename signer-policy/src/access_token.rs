@@ -1,4 +1,4 @@
-//! Submitters' access tokens: compact JWS (RFC 7515) with EdDSA (RFC 8037), `typ` "at+jwt" (RFC 9068).
+//! Submitters' access tokens: compact JWS (RFC 7515) with EdDSA (RFC 8037) or ES384 (RFC 7518), `typ` "at+jwt" (RFC 9068).
 //!
 //! A token says who may submit what to which namespaces, for at most 24 hours. It approves nothing: an officer's approval
 //! has another `typ`, another audience and other keys, and is refused here by name.
@@ -6,6 +6,9 @@
 //! Claims: `iss`, `sub`, `aud`, `iat`, `exp`, `namespaces` (sorted list), `scope` (words with one space between), and
 //! optionally `nbf` and `jti`. Every other claim is refused: one that restricts a token (such as `cnf`) must not be
 //! ignored by somebody who does not know it.
+//!
+//! Invariant: the key that `kid` names says which algorithm verifies a token; its header may only agree. Nothing may hang on
+//! a token's text being the only one of its claims: of an ECDSA signature (r, s) anybody can make (r, −s), which verifies too.
 
 mod key_set;
 mod verify;
@@ -16,12 +19,12 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countermark_bundle::identity::{Name, Namespace, Timestamp};
-use countermark_bundle::key::{KeyId, PublicKey};
-use countermark_keys::{Role, SignError, Signer};
+use countermark_bundle::key::{KeyAlgorithm, KeyId, PublicKey};
+use countermark_keys::{Algorithm, Role, SignError, Signer};
 use serde::{Deserialize, Serialize};
 
 pub use key_set::{KEY_SET_BYTES_MAX, KeySet, KeySetError, TokenKey};
-pub use verify::{AccessClaims, TokenError};
+pub use verify::{AccessClaims, TokenError, UntrustedToken, VerifiedToken};
 
 /// The JWS header's `typ`.
 pub const TOKEN_TYPE: &str = "at+jwt";
@@ -40,7 +43,7 @@ pub struct PartyError;
 macro_rules! party {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -211,7 +214,7 @@ pub fn mint(signer: &dyn Signer, claims: &Claims) -> Result<String, MintError> {
         namespaces: claims.namespaces.iter().cloned().collect(),
         scope: words.join(" "),
     };
-    let header = Header { alg: "EdDSA".to_owned(), typ: TOKEN_TYPE.to_owned(), kid: key.key_id() };
+    let header = Header { alg: alg(key.algorithm()).to_owned(), typ: TOKEN_TYPE.to_owned(), kid: key.key_id() };
     let input = format!("{}.{}", encode(&header), encode(&wire));
     let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signer.sign(input.as_bytes())?));
     if token.len() > TOKEN_BYTES_MAX { Err(MintError::TooLarge) } else { Ok(token) }
@@ -219,10 +222,23 @@ pub fn mint(signer: &dyn Signer, claims: &Claims) -> Result<String, MintError> {
 
 fn key_of(signer: &dyn Signer) -> Result<PublicKey, MintError> {
     let found = signer.role();
-    if found != Role::TokenIssuer {
+    if !Role::TOKEN_ISSUERS.contains(&found) {
         return Err(MintError::WrongRole { found });
     }
-    Ok(PublicKey::ed25519(signer.public_key()).expect("a token issuer's key is an Ed25519 key"))
+    let algorithm = match signer.algorithm() {
+        Algorithm::EcdsaP384 => KeyAlgorithm::EcdsaP384,
+        Algorithm::Ed25519 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => KeyAlgorithm::Ed25519,
+    };
+    Ok(PublicKey::new(algorithm, signer.public_key()).expect("a signer's public key is one of its algorithm"))
+}
+
+/// The `alg` of tokens under keys of this algorithm. A key set holds no key that signs nothing.
+const fn alg(algorithm: KeyAlgorithm) -> &'static str {
+    match algorithm {
+        KeyAlgorithm::Ed25519 => "EdDSA",
+        KeyAlgorithm::EcdsaP384 => "ES384",
+        KeyAlgorithm::X25519 => "none of ours",
+    }
 }
 
 fn encode(part: &impl Serialize) -> String {

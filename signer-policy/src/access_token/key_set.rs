@@ -14,7 +14,7 @@ pub const KEY_SET_BYTES_MAX: usize = 64 * 1024;
 pub struct TokenKey {
     /// Whose it is. A token under this key is accepted only if it names this issuer.
     pub issuer: Issuer,
-    /// The key: Ed25519.
+    /// The key: Ed25519, or ECDSA P-384.
     pub key: PublicKey,
 }
 
@@ -44,7 +44,7 @@ pub enum KeySetError {
         source: PublicKeyError,
     },
     /// A key that does not sign tokens.
-    #[error("key {key_id} is {algorithm}; tokens are signed with ed25519", algorithm = found.as_str())]
+    #[error("key {key_id} is {algorithm}; tokens are signed with ed25519 or ecdsa-p384", algorithm = found.as_str())]
     Algorithm {
         /// The key.
         key_id: KeyId,
@@ -111,8 +111,8 @@ impl KeySet {
     fn checked(keys: Vec<TokenKey>) -> Result<Self, KeySetError> {
         for TokenKey { key, .. } in &keys {
             match key.algorithm() {
-                KeyAlgorithm::Ed25519 => {}
-                found @ (KeyAlgorithm::EcdsaP384 | KeyAlgorithm::X25519) => {
+                KeyAlgorithm::Ed25519 | KeyAlgorithm::EcdsaP384 => {}
+                found @ KeyAlgorithm::X25519 => {
                     return Err(KeySetError::Algorithm { key_id: key.key_id(), found });
                 }
             }

@@ -1,35 +1,59 @@
 use super::*;
 use ed25519_dalek::{Signer as _, SigningKey};
-use jsonwebtoken::{EncodingKey, Header as ForeignHeader};
+use p384::ecdsa;
 use serde_json::{Value, json};
+
+mod confusion;
 
 /// Stands for a key file: the same trait, a key from a seed.
 struct SeedSigner {
-    key: SigningKey,
-    public: [u8; 32],
+    key: SeedKey,
+    public: PublicKey,
     role: Role,
     works: bool,
+}
+
+enum SeedKey {
+    Ed25519(SigningKey),
+    P384(ecdsa::SigningKey),
 }
 
 impl SeedSigner {
     fn new(seed: u8) -> Self {
         let key = SigningKey::from_bytes(&[seed; 32]);
-        Self { public: key.verifying_key().to_bytes(), key, role: Role::TokenIssuer, works: true }
+        let public = PublicKey::ed25519(&key.verifying_key().to_bytes()).unwrap();
+        Self { public, key: SeedKey::Ed25519(key), role: Role::TokenIssuer, works: true }
+    }
+
+    fn p384(seed: u8) -> Self {
+        let key = ecdsa::SigningKey::from_slice(&[seed; 48]).unwrap();
+        let point = key.verifying_key().to_sec1_point(false);
+        let public = PublicKey::new(KeyAlgorithm::EcdsaP384, point.as_bytes()).unwrap();
+        Self { public, key: SeedKey::P384(key), role: Role::TokenIssuerP384, works: true }
     }
 
     fn public(&self) -> PublicKey {
-        PublicKey::ed25519(&self.public).unwrap()
+        self.public.clone()
+    }
+
+    fn signature(&self, message: &[u8]) -> Vec<u8> {
+        match &self.key {
+            SeedKey::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
+            SeedKey::P384(key) => {
+                let signature: ecdsa::Signature = ecdsa::signature::Signer::sign(key, message);
+                signature.to_bytes().to_vec()
+            }
+        }
     }
 
     /// A token with any header and claims.
     fn token(&self, header: &Value, claims: &Value) -> String {
         let input = format!("{}.{}", encode(header), encode(claims));
-        let signature = self.key.sign(input.as_bytes()).to_bytes();
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(self.signature(input.as_bytes())))
     }
 
     fn header(&self) -> Value {
-        json!({"alg": "EdDSA", "typ": "at+jwt", "kid": self.public().key_id().to_string()})
+        json!({"alg": alg(self.public.algorithm()), "typ": "at+jwt", "kid": self.public.key_id().to_string()})
     }
 }
 
@@ -43,12 +67,12 @@ impl Signer for SeedSigner {
     }
 
     fn public_key(&self) -> &[u8] {
-        &self.public
+        self.public.bytes()
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         if self.works {
-            Ok(self.key.sign(message).to_bytes().to_vec())
+            Ok(self.signature(message))
         } else {
             Err(SignError::Failed { role: self.role, algorithm: self.algorithm() })
         }
@@ -112,6 +136,7 @@ fn key_set() -> KeySet {
     KeySet::new(vec![
         TokenKey { issuer: issuer(), key: SeedSigner::new(1).public() },
         TokenKey { issuer: other, key: SeedSigner::new(2).public() },
+        TokenKey { issuer: issuer(), key: SeedSigner::p384(4).public() },
     ])
     .unwrap()
 }
@@ -128,12 +153,14 @@ fn check(changes: &Value, expect: &TokenError) {
 
 #[test]
 fn a_minted_token_is_accepted_and_says_what_was_asked_for() {
-    let token = mint(&SeedSigner::new(1), &claims()).unwrap();
-    let accepted = verify(&token).unwrap();
-    let Claims { issuer, subject, namespaces, scopes, .. } = claims();
-    assert_eq!(accepted, AccessClaims { issuer, subject, namespaces, scopes });
-    assert!(accepted.allow(&namespace("backup"), Scope::Statements));
-    assert!(!accepted.allow(&namespace("other"), Scope::Statements));
+    for signer in [SeedSigner::new(1), SeedSigner::p384(4)] {
+        let token = mint(&signer, &claims()).unwrap();
+        let accepted = verify(&token).unwrap();
+        let Claims { issuer, subject, namespaces, scopes, .. } = claims();
+        assert_eq!(accepted, AccessClaims { issuer, subject, namespaces, scopes });
+        assert!(accepted.allow(&namespace("backup"), Scope::Statements));
+        assert!(!accepted.allow(&namespace("other"), Scope::Statements));
+    }
 }
 
 #[test]
@@ -183,7 +210,7 @@ fn what_is_not_a_token_is_malformed() {
         let expect = if part == "nothing" { Err(TokenError::BadSignature) } else { malformed(part) };
         assert_eq!(verify(&token), expect, "{token}");
     }
-    for extra in ["crit", "jwk", "jku", "x5c", "b64"] {
+    for extra in ["crit", "jwk", "jku", "x5c", "x5u", "b64"] {
         let mut header = signer.header();
         header[extra] = json!(["x"]);
         assert_eq!(verify(&signer.token(&header, &wire_claims())), malformed("header"), "{extra}");
@@ -203,6 +230,7 @@ fn claims_that_are_missing_unknown_or_of_another_form_are_malformed() {
         json!({"aud": [audience().as_str()]}),
         json!({"aud": ""}),
         json!({"sub": "Not A Name"}),
+        json!({"aud": [audience().as_str(), "https://other.example"]}),
         json!({"iat": -1}),
         json!({"exp": 1.5}),
         json!({"exp": NOW}),
@@ -270,45 +298,16 @@ fn a_key_that_is_not_in_the_set_is_refused() {
 }
 
 #[test]
-fn the_header_cannot_choose_the_algorithm() {
-    let signer = SeedSigner::new(1);
-    for found in ["none", "None", "HS256", "ES256", "Ed25519", ""] {
-        let mut header = signer.header();
-        header["alg"] = json!(found);
-        let expect = Err(TokenError::WrongAlgorithm { expected: "EdDSA", found: found.to_owned() });
-        assert_eq!(verify(&signer.token(&header, &wire_claims())), expect);
-    }
-    let unsigned = json!({"alg": "none", "typ": "at+jwt", "kid": signer.public().key_id().to_string()});
-    let unsigned = format!("{}.{}.", encode(&unsigned), encode(&wire_claims()));
-    let none = TokenError::WrongAlgorithm { expected: "EdDSA", found: "none".to_owned() };
-    assert_eq!(verify(&unsigned), Err(none));
-}
-
-#[test]
-fn a_mac_keyed_with_the_public_key_is_refused() {
-    let signer = SeedSigner::new(1);
-    let mut header = ForeignHeader::new(jsonwebtoken::Algorithm::HS256);
-    header.typ = Some(TOKEN_TYPE.to_owned());
-    header.kid = Some(signer.public().key_id().to_string());
-    for secret in [signer.public.to_vec(), hex::encode(signer.public).into_bytes()] {
-        let token = jsonwebtoken::encode(&header, &wire_claims(), &EncodingKey::from_secret(&secret)).unwrap();
-        let expect = TokenError::WrongAlgorithm { expected: "EdDSA", found: "HS256".to_owned() };
-        assert_eq!(verify(&token), Err(expect));
-        // The same MAC under a header that says EdDSA.
-        let (_, rest) = token.split_once('.').unwrap();
-        assert_eq!(verify(&format!("{}.{rest}", encode(&signer.header()))), Err(TokenError::BadSignature));
-    }
-}
-
-#[test]
 fn no_byte_of_a_token_can_be_changed() {
-    let token = mint(&SeedSigner::new(1), &claims()).unwrap();
-    for index in 0..token.len() {
-        for flip in [1, 2, 4, 8, 16, 32, 64] {
-            let mut bytes = token.clone().into_bytes();
-            bytes[index] ^= flip;
-            if let Ok(changed) = String::from_utf8(bytes) {
-                assert!(verify(&changed).is_err(), "byte {index}, bit {flip}");
+    for signer in [SeedSigner::new(1), SeedSigner::p384(4)] {
+        let token = mint(&signer, &claims()).unwrap();
+        for index in 0..token.len() {
+            for flip in [1, 2, 4, 8, 16, 32, 64] {
+                let mut bytes = token.clone().into_bytes();
+                bytes[index] ^= flip;
+                if let Ok(changed) = String::from_utf8(bytes) {
+                    assert!(verify(&changed).is_err(), "byte {index}, bit {flip}");
+                }
             }
         }
     }

@@ -1,19 +1,20 @@
-//! Accepting a token.
+//! Accepting a token: once for what never changes of it, its signature and parties, and each time for the clock.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countermark_bundle::approval::{APPROVAL_AUDIENCE, APPROVAL_TYPE};
 use countermark_bundle::identity::{Name, Namespace, Timestamp};
 use countermark_bundle::json::INTEGER_MAX;
-use countermark_bundle::key::{KeyAlgorithm, KeyId};
+use countermark_bundle::key::{KeyAlgorithm, KeyId, PublicKey};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::{
     Audience, CLOCK_SKEW_SECONDS, Header, Issuer, KeySet, Scope, TOKEN_BYTES_MAX, TOKEN_LIFETIME_SECONDS_MAX,
-    TOKEN_TYPE, WireClaims,
+    TOKEN_TYPE, TokenKey, WireClaims, alg,
 };
 
 /// What an accepted token says.
@@ -112,9 +113,41 @@ pub enum TokenError {
     },
 }
 
+/// A token whose signature and parties were verified under a key set. It says nothing yet about the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedToken {
+    claims: Arc<AccessClaims>,
+    from: u64,
+    until: u64,
+}
+
+impl VerifiedToken {
+    /// What the token says, if it holds now.
+    pub fn at(&self, now: Timestamp) -> Result<&Arc<AccessClaims>, TokenError> {
+        if self.from > now.plus(CLOCK_SKEW_SECONDS).unix() {
+            return Err(TokenError::NotYetValid { from: self.from, now });
+        }
+        if self.has_expired(now) {
+            return Err(TokenError::Expired { until: self.until, now });
+        }
+        Ok(&self.claims)
+    }
+
+    /// Whether it will never hold again.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.until <= now.unix()
+    }
+}
+
 impl KeySet {
     /// Accepts a token that is meant for `audience`, or says why not.
     pub fn verify(&self, token: &str, audience: &Audience, now: Timestamp) -> Result<AccessClaims, TokenError> {
+        self.find_key(token)?.verify(audience)?.at(now).map(|claims| claims.as_ref().clone())
+    }
+
+    /// Reads the header of a token and finds its key: all that costs no signature's verification.
+    pub fn find_key<'a>(&'a self, token: &'a str) -> Result<UntrustedToken<'a>, TokenError> {
         let header = read_header(token)?;
         match header.typ.as_str() {
             TOKEN_TYPE => {}
@@ -123,14 +156,26 @@ impl KeySet {
         }
         let key = self.find(header.kid).ok_or(TokenError::UnknownKey { key_id: header.kid })?;
         // SPEC: RFC 8725 §3.1: the key says which algorithm, the header may only agree.
-        let expected = match key.key.algorithm() {
-            KeyAlgorithm::Ed25519 => "EdDSA",
-            KeyAlgorithm::EcdsaP384 | KeyAlgorithm::X25519 => "none of ours",
-        };
+        let expected = alg(key.key.algorithm());
         if header.alg != expected {
             return Err(TokenError::WrongAlgorithm { expected, found: header.alg });
         }
-        let claims = verify_signature(token, key.key.bytes())?;
+        Ok(UntrustedToken { token, key })
+    }
+}
+
+/// A token that names a key of a key set and that key's algorithm. Nothing else of it is verified.
+#[derive(Debug)]
+pub struct UntrustedToken<'a> {
+    token: &'a str,
+    key: &'a TokenKey,
+}
+
+impl UntrustedToken<'_> {
+    /// Verifies everything that does not depend on the time: it is as true a second later.
+    pub fn verify(&self, audience: &Audience) -> Result<VerifiedToken, TokenError> {
+        let Self { token, key } = self;
+        let claims = verify_signature(token, &key.key)?;
         if claims.aud.as_str() == APPROVAL_AUDIENCE {
             return Err(TokenError::IsAnApproval);
         }
@@ -140,8 +185,9 @@ impl KeySet {
         if claims.aud != *audience {
             return Err(TokenError::WrongAudience { expected: audience.clone(), found: claims.aud });
         }
-        check_times(&claims, now)?;
-        read_claims(claims)
+        let from = first_second(&claims)?;
+        let until = claims.exp;
+        Ok(VerifiedToken { claims: Arc::new(read_claims(claims)?), from, until })
     }
 }
 
@@ -162,18 +208,24 @@ fn read_header(token: &str) -> Result<Header, TokenError> {
     serde_json::from_slice(&header).map_err(|_| malformed("header"))
 }
 
-/// Verifies with the `jsonwebtoken` crate. Its own checks of time, issuer and audience are switched off: they read the
-/// machine's clock, and theirs would be a second opinion that nobody asked for.
-fn verify_signature(token: &str, key: &[u8]) -> Result<WireClaims, TokenError> {
+/// Verifies with the `jsonwebtoken` crate, under the one algorithm of the key. Its own checks of time, issuer and audience
+/// are switched off: they read the machine's clock, and theirs would be a second opinion that nobody asked for.
+fn verify_signature(token: &str, key: &PublicKey) -> Result<WireClaims, TokenError> {
     // The crate's provider is one for the process and, with other features in the tree, would be undefined until the
-    // first use panics. Whoever came first has set it; all there are verify EdDSA.
+    // first use panics. Whoever came first has set it; all there are verify EdDSA and ES384.
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    let mut validation = Validation::new(Algorithm::EdDSA);
+    let (algorithm, key) = match key.algorithm() {
+        KeyAlgorithm::Ed25519 => (Algorithm::EdDSA, DecodingKey::from_ed_der(key.bytes())),
+        // The uncompressed point, whatever the name says. SPEC: RFC 7518 §3.4: the signature is r‖s, 96 bytes.
+        KeyAlgorithm::EcdsaP384 => (Algorithm::ES384, DecodingKey::from_ec_der(key.bytes())),
+        KeyAlgorithm::X25519 => return Err(TokenError::BadSignature),
+    };
+    let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
-    let verified = jsonwebtoken::decode::<WireClaims>(token, &DecodingKey::from_ed_der(key), &validation);
+    let verified = jsonwebtoken::decode::<WireClaims>(token, &key, &validation);
     verified.map(|verified| verified.claims).map_err(|error| match error.kind() {
         ErrorKind::InvalidSignature => TokenError::BadSignature,
         ErrorKind::Base64(_) => malformed("token"),
@@ -182,23 +234,14 @@ fn verify_signature(token: &str, key: &[u8]) -> Result<WireClaims, TokenError> {
     })
 }
 
-fn check_times(claims: &WireClaims, now: Timestamp) -> Result<(), TokenError> {
-    let latest = now.plus(CLOCK_SKEW_SECONDS).unix();
+/// From when a token holds, if its times make sense.
+fn first_second(claims: &WireClaims) -> Result<u64, TokenError> {
     let from = claims.nbf.map_or(claims.iat, |nbf| nbf.max(claims.iat));
     if claims.iat > INTEGER_MAX || claims.exp > INTEGER_MAX || from > INTEGER_MAX || claims.exp <= claims.iat {
         return Err(malformed("claims"));
     }
     let found = claims.exp - claims.iat;
-    if found > TOKEN_LIFETIME_SECONDS_MAX {
-        return Err(TokenError::LifetimeTooLong { found });
-    }
-    if from > latest {
-        return Err(TokenError::NotYetValid { from, now });
-    }
-    if claims.exp <= now.unix() {
-        return Err(TokenError::Expired { until: claims.exp, now });
-    }
-    Ok(())
+    if found > TOKEN_LIFETIME_SECONDS_MAX { Err(TokenError::LifetimeTooLong { found }) } else { Ok(from) }
 }
 
 fn read_claims(claims: WireClaims) -> Result<AccessClaims, TokenError> {

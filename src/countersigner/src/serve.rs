@@ -139,7 +139,7 @@ fn settings(config: &Config) -> Result<Settings, ServeError> {
     let open = |path, role| KeyFile::open_signer(path, role, &config.passphrase_file);
     let key = OperatorKey::new(open(&config.operator_key_file, Role::Operator)?)?;
     let tokens = AccessTokens {
-        signer: open(&config.token_key_file, Role::TokenIssuer)?,
+        signer: KeyFile::open_token_issuer(&config.token_key_file, &config.passphrase_file)?,
         issuer: config.issuer.clone(),
         subject: config.subject.clone(),
         audience: config.token_audience.clone(),

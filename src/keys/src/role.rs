@@ -81,6 +81,8 @@ pub enum Role {
     Officer,
     /// Signs the access tokens of submitters.
     TokenIssuer,
+    /// Signs the access tokens of submitters, for an issuer that has to use P-384.
+    TokenIssuerP384,
     /// Identifies a member of a vault.
     VaultIdentity,
     /// Agrees on session keys with the clients of a vault member.
@@ -97,7 +99,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the enum.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Log,
         Self::Certificate,
         Self::Administration,
@@ -106,6 +108,7 @@ impl Role {
         Self::Operator,
         Self::Officer,
         Self::TokenIssuer,
+        Self::TokenIssuerP384,
         Self::VaultIdentity,
         Self::VaultSession,
         Self::VaultSealing,
@@ -113,6 +116,9 @@ impl Role {
         Self::AccountIssuer,
         Self::AccountProof,
     ];
+
+    /// The roles that sign access tokens.
+    pub const TOKEN_ISSUERS: [Self; 2] = [Self::TokenIssuer, Self::TokenIssuerP384];
 
     /// The role's name in files and on the command line, such as `token-issuer`.
     #[must_use]
@@ -126,6 +132,7 @@ impl Role {
             Self::Operator => "operator",
             Self::Officer => "officer",
             Self::TokenIssuer => "token-issuer",
+            Self::TokenIssuerP384 => "token-issuer-p384",
             Self::VaultIdentity => "vault-identity",
             Self::VaultSession => "vault-session",
             Self::VaultSealing => "vault-sealing",
@@ -139,7 +146,7 @@ impl Role {
     #[must_use]
     pub const fn algorithm(self) -> Algorithm {
         match self {
-            Self::Operator => Algorithm::EcdsaP384,
+            Self::Operator | Self::TokenIssuerP384 => Algorithm::EcdsaP384,
             Self::VaultSession => Algorithm::X25519,
             Self::VaultSealing => Algorithm::XChaCha20Poly1305,
             Self::Log
@@ -201,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_operator_uses_p384_and_only_the_vaults_keys_agree_or_seal() {
+    fn only_the_operator_and_a_token_issuer_that_says_so_use_p384_and_only_the_vaults_keys_agree_or_seal() {
         for role in Role::ALL {
             let expect = match role.as_str() {
-                "operator" => Algorithm::EcdsaP384,
+                "operator" | "token-issuer-p384" => Algorithm::EcdsaP384,
                 "vault-session" => Algorithm::X25519,
                 "vault-sealing" => Algorithm::XChaCha20Poly1305,
                 _ => Algorithm::Ed25519,

@@ -2,13 +2,18 @@
 //!
 //! It knows nothing of HTTP but the text of one header, and it never prints a token.
 //!
-//! Invariant: a token is judged under the file as it was at most [`LOOK_EVERY`] ago, and once in each second of the clock:
-//! a submitter that sends thousands of entries in a second is verified once. A file that cannot be read refuses everybody:
-//! an issuer that was struck off must not come back because the file was half written.
+//! Invariant: a token is judged under the file as it was at most [`LOOK_EVERY`] ago, and its times at each use. Its
+//! signature is verified once: a submitter that sends thousands of entries in a second costs one. A file that cannot be
+//! read refuses everybody: an issuer that was struck off must not come back because the file was half written.
+//!
+//! Anybody can send tokens that name a key and whose signature is wrong. Each costs one verification, of which there are at
+//! most [`VERIFICATIONS_PER_SECOND_MAX`]; a token that was accepted before needs none, so that a flood of forged ones stops
+//! nobody who is at work.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
+use std::num::NonZeroU32;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +21,14 @@ use std::time::Duration;
 
 use countermark_bundle::identity::{Digest, Namespace, Timestamp};
 use countermark_signer_policy::access_token::{
-    AccessClaims, Audience, KEY_SET_BYTES_MAX, KeySet, KeySetError, Scope, TokenError,
+    AccessClaims, Audience, KEY_SET_BYTES_MAX, KeySet, KeySetError, Scope, TOKEN_BYTES_MAX, TokenError, VerifiedToken,
 };
+use governor::clock::Clock as _;
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
+
+use crate::limits::{Limiter, Rate, RuntimeClock};
 
 /// The scheme that stands before a token. SPEC: RFC 9110 §11.1: read without regard to case.
 const SCHEME: &str = "Bearer";
@@ -70,6 +78,12 @@ pub(crate) enum AuthRefusal {
         /// The scope needed.
         scope: Scope,
     },
+    /// So many new tokens at once that this one was not looked at.
+    #[error("more than {VERIFICATIONS_PER_SECOND_MAX} new tokens came in a second")]
+    TooMany {
+        /// When there is room for one.
+        retry_after: Duration,
+    },
     /// Fault: nobody can be judged.
     #[error(transparent)]
     Keys(#[from] TokenKeysError),
@@ -91,8 +105,11 @@ impl Stamp {
 
 /// How long the file is believed to be the one that was read.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// The most tokens whose verdict is kept within a second.
-const JUDGED_MAX: usize = 1_024;
+/// The most accepted tokens that are remembered: 8 MiB at a usual token's size, 256 MiB if an issuer makes each as large as
+/// it may be.
+const ACCEPTED_MAX: usize = 8_192;
+/// The most signatures of tokens that are verified in a second: of P-384 a third of a core's time.
+pub(crate) const VERIFICATIONS_PER_SECOND_MAX: u32 = 2_000;
 
 /// Judges tokens.
 #[derive(Debug)]
@@ -100,6 +117,8 @@ pub(crate) struct TokenGate {
     path: PathBuf,
     audience: Audience,
     loaded: Mutex<Loaded>,
+    clock: RuntimeClock,
+    verifications: Limiter,
 }
 
 /// The file as it was last read, and the tokens that it accepted.
@@ -108,14 +127,24 @@ struct Loaded {
     stamp: Stamp,
     keys: Arc<KeySet>,
     looked: Instant,
-    /// Tokens accepted in one second, by digest: none of them is kept itself.
-    accepted: (Timestamp, HashMap<Digest, Arc<AccessClaims>>),
+    /// Tokens accepted under these keys, by digest: none of them is kept itself.
+    accepted: HashMap<Digest, Arc<VerifiedToken>>,
 }
 
 impl Loaded {
     fn new(stamp: Stamp, keys: Arc<KeySet>, looked: Instant) -> Self {
-        let nothing = Timestamp::from_unix(0).expect("1970 is a time");
-        Self { stamp, keys, looked, accepted: (nothing, HashMap::new()) }
+        Self { stamp, keys, looked, accepted: HashMap::new() }
+    }
+
+    /// Remembers a token. Where there is no room, those that have expired go, or all if none has.
+    fn remember(&mut self, digest: Digest, token: &Arc<VerifiedToken>, now: Timestamp) {
+        if self.accepted.len() >= ACCEPTED_MAX {
+            self.accepted.retain(|_, token| !token.has_expired(now));
+        }
+        if self.accepted.len() >= ACCEPTED_MAX {
+            self.accepted.clear();
+        }
+        self.accepted.insert(digest, Arc::clone(token));
     }
 }
 
@@ -124,7 +153,10 @@ impl TokenGate {
     pub(crate) async fn open(path: &Path, audience: Audience) -> Result<Self, TokenKeysError> {
         let looked = Instant::now();
         let (stamp, keys) = read(path).await?;
-        Ok(Self { path: path.to_owned(), audience, loaded: Mutex::new(Loaded::new(stamp, Arc::new(keys), looked)) })
+        let loaded = Mutex::new(Loaded::new(stamp, Arc::new(keys), looked));
+        let clock = RuntimeClock::new();
+        let verifications = verifications().limiter(clock.clone());
+        Ok(Self { path: path.to_owned(), audience, loaded, clock, verifications })
     }
 
     /// Judges the `authorization` headers of a request for an act in a namespace.
@@ -137,7 +169,8 @@ impl TokenGate {
     ) -> Result<Arc<AccessClaims>, AuthRefusal> {
         let token = bearer(headers)?;
         let keys = self.keys().await?;
-        let claims = self.judge(token, &keys, now)?;
+        let token = self.judge(token, &keys, now)?;
+        let claims = token.at(now)?;
         if !claims.namespaces.contains(namespace) {
             let namespace = namespace.clone();
             return Err(AuthRefusal::Namespace { namespace });
@@ -145,32 +178,36 @@ impl TokenGate {
         if !claims.scopes.contains(&scope) {
             return Err(AuthRefusal::Scope { scope });
         }
-        Ok(claims)
+        Ok(Arc::clone(claims))
     }
 
-    /// Verifies a token, or remembers that it was accepted under the same keys in the same second.
-    fn judge(&self, token: &str, keys: &Arc<KeySet>, now: Timestamp) -> Result<Arc<AccessClaims>, TokenError> {
+    /// Verifies a token, or remembers that it was accepted under the same keys.
+    fn judge(&self, token: &str, keys: &Arc<KeySet>, now: Timestamp) -> Result<Arc<VerifiedToken>, AuthRefusal> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::Malformed { part: "token" }.into());
+        }
         let digest = Digest::of(token.as_bytes());
         let known = {
             let loaded = self.loaded();
-            let (second, accepted) = &loaded.accepted;
-            let current = *second == now && Arc::ptr_eq(&loaded.keys, keys);
-            current.then(|| accepted.get(&digest).cloned()).flatten()
+            Arc::ptr_eq(&loaded.keys, keys).then(|| loaded.accepted.get(&digest).cloned()).flatten()
         };
-        if let Some(claims) = known {
-            return Ok(claims);
+        if let Some(known) = known {
+            return Ok(known);
         }
-        let claims = Arc::new(keys.verify(token, &self.audience, now)?);
+        // 1. What costs nothing: most of what is no token ends here, and uses nothing up.
+        let token = keys.find_key(token)?;
+        // 2. A place among the verifications of this second, whether the signature is right or not.
+        if let Err(until) = self.verifications.check() {
+            let retry_after = until.wait_time_from(self.clock.now());
+            return Err(AuthRefusal::TooMany { retry_after });
+        }
+        // 3. The signature.
+        let token = Arc::new(token.verify(&self.audience)?);
         let mut loaded = self.loaded();
         if Arc::ptr_eq(&loaded.keys, keys) {
-            let (second, accepted) = &mut loaded.accepted;
-            if *second != now || accepted.len() >= JUDGED_MAX {
-                *second = now;
-                accepted.clear();
-            }
-            accepted.insert(digest, Arc::clone(&claims));
+            loaded.remember(digest, &token, now);
         }
-        Ok(claims)
+        Ok(token)
     }
 
     /// The keys as the file has them, or had them a moment ago.
@@ -200,6 +237,12 @@ impl TokenGate {
     fn loaded(&self) -> MutexGuard<'_, Loaded> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// New tokens' signatures, of everybody together.
+fn verifications() -> Rate {
+    let each_second = NonZeroU32::new(VERIFICATIONS_PER_SECOND_MAX).expect("not zero");
+    Rate::new(each_second, Duration::from_secs(1), each_second).expect("one each half millisecond")
 }
 
 /// The token of exactly one `Bearer` header.

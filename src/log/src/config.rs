@@ -15,6 +15,13 @@
 //! # scrub_entries_per_second = 2000       # the pace at which stored entries are recomputed in the background; 0: never
 //! # metrics_listen = "127.0.0.1:9380"     # GET /metrics for Prometheus; without it nothing is measured
 //!
+//! # [limits.raw]                           # of each submitter (issuer and subject) to all logs of a kind; 0: no limit
+//! # submissions_per_minute = 3000000       # and of [limits.fleet-keys] 6000
+//! # submissions_burst = 100000             # so many at once: two seconds' worth if not said, or a minute's up to 1000
+//! # bytes_per_second = 67108864            # of bodies; of [limits.fleet-keys] 8388608
+//! # bytes_burst = 134217728                # two seconds' worth if not said, at least 262144
+//! # under_way = 4096                       # without an answer yet; of [limits.fleet-keys] 128
+//!
 //! # [postgres]                             # one database for all namespaces, in place of database_folder
 //! # url_file = "postgres.url"              # postgres://user:password@host/database?sslrootcert=…
 //! # url = "postgres://log@db/countermark"  # or here
@@ -56,6 +63,7 @@
 mod database;
 #[cfg(test)]
 pub(crate) mod house;
+mod limits;
 mod namespace;
 mod settings;
 
@@ -73,13 +81,16 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use database::{DatabaseConfig, DatabaseConfigError};
+pub use limits::LimitsError;
 pub use namespace::{CertifyingConfig, FirstPolicy, NamespaceConfig, NamespaceConfigError, OpenNamespaceError};
 pub use settings::LogSettings;
 
 pub(crate) use database::read_url;
 
+use crate::limits::Limits;
 use crate::objects::location::{Location, LocationError};
 use database::PostgresText;
+use limits::LimitsText;
 use namespace::NamespaceText;
 
 /// How long a submission waits for its level unless the file says otherwise.
@@ -116,6 +127,8 @@ pub struct Config {
     pub object_store_credentials: Option<PathBuf>,
     /// How long a submission waits for its level.
     pub submission_deadline: Duration,
+    /// What each submitter may send.
+    pub limits: Limits,
     /// The namespaces, in the order of the file.
     pub namespaces: Vec<NamespaceConfig>,
 }
@@ -199,6 +212,9 @@ pub enum ConfigError {
         /// What was found.
         found: u64,
     },
+    /// Limits of submitters that cannot be kept.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// Nothing to serve.
     #[error("there is no [[namespace]]")]
     NoNamespace,
@@ -255,6 +271,8 @@ struct ConfigText {
     submission_deadline_ms: Option<u64>,
     metrics_listen: Option<SocketAddr>,
     scrub_entries_per_second: Option<u32>,
+    #[serde(default)]
+    limits: LimitsText,
     #[serde(rename = "namespace", default)]
     namespaces: Vec<NamespaceText>,
 }
@@ -322,6 +340,7 @@ impl Config {
             export,
             object_store_credentials: text.object_store_credentials.map(|path| folder.join(path)),
             submission_deadline: Duration::from_millis(deadline),
+            limits: text.limits.read()?,
             namespaces,
         })
     }

@@ -25,6 +25,7 @@ mod negotiate;
 mod openapi;
 mod overview;
 mod parameters;
+mod patience;
 mod problem;
 mod reads;
 mod refusals;
@@ -47,6 +48,7 @@ use tower_http::cors::{Any, CorsLayer};
 use crate::auth::TokenGate;
 use crate::bundles::BundleShelf;
 use crate::export::continuous::ExportStatus;
+use crate::limits::{Limits, SubmitterLimits};
 use crate::ports::LogKind;
 use crate::sequencer::NamespaceHandle;
 use endpoints::Lane;
@@ -68,6 +70,7 @@ const ADDITIONS_MAX: usize = 8_192;
 pub(crate) struct Service {
     namespaces: BTreeMap<String, Arc<Served>>,
     tokens: Option<TokenGate>,
+    limits: SubmitterLimits,
     submission_deadline: Duration,
     traffic: Arc<Traffic>,
 }
@@ -94,7 +97,13 @@ impl Service {
         };
         let namespaces: BTreeMap<_, _> = handles.into_iter().map(served).collect();
         let traffic = Arc::new(Traffic::of(namespaces.values().map(|served| &served.handle)));
-        Self { namespaces, tokens, submission_deadline, traffic }
+        let limits = SubmitterLimits::new(Limits::default());
+        Self { namespaces, tokens, limits, submission_deadline, traffic }
+    }
+
+    /// Allows each submitter this much, in place of the defaults.
+    pub(crate) fn limit_submitters(&mut self, limits: Limits) {
+        self.limits = SubmitterLimits::new(limits);
     }
 
     /// Shows how the export of a namespace is doing.

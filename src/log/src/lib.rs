@@ -45,6 +45,7 @@ pub mod config;
 pub mod create;
 pub mod freeze;
 mod http;
+pub mod limits;
 mod plexi;
 mod scrub;
 pub mod serve;

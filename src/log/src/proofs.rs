@@ -138,6 +138,24 @@ impl TileReader {
         Ok(Some(plan.assemble(hashes)?))
     }
 
+    /// The same with the leaf's hash. It stands in the tile that the proof begins in: the entry itself is not read.
+    pub(crate) async fn inclusion_and_leaf(
+        &self,
+        index: LeafIndex,
+        size: TreeSize,
+    ) -> Result<Option<(LeafHash, InclusionProof)>, ReadError> {
+        let committed = self.committed();
+        if !index.is_in(size) || size > committed.tree.size() {
+            return Ok(None);
+        }
+        let plan = InclusionPlan::new(index, size)?;
+        let leaf = NodeCoord { level: 0, index: index.get() };
+        let nodes: Vec<NodeCoord> = std::iter::once(leaf).chain(plan.nodes().iter().copied()).collect();
+        let mut hashes = self.read_nodes(&committed.tree, &nodes).await?;
+        let leaf = LeafHash(hashes.remove(0));
+        Ok(Some((leaf, plan.assemble(hashes)?)))
+    }
+
     pub(crate) async fn consistency(
         &self,
         from: TreeSize,

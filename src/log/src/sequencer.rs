@@ -34,7 +34,7 @@ pub use owner::Ended;
 pub use queue::{QUEUE_BYTES_MAX, queue_max};
 pub use start::{CreateError, SettingsError, StartError, create, start};
 pub(crate) use start::{Follower, read_only};
-pub use submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
+pub use submission::{Patience, Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
 pub(crate) use witness_health::WitnessRounds;
 pub use witness_health::{WitnessFailure, WitnessFailureReason, WitnessHealth};
 

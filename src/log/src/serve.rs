@@ -167,6 +167,7 @@ pub(crate) async fn serve_with(
     };
     let Namespaces { handles, mut ends } = namespaces;
     let mut service = Service::new(handles.iter().cloned(), tokens, config.submission_deadline);
+    service.limit_submitters(config.limits);
     for (namespace, export) in &exports {
         service.show_export(namespace, export.status.clone());
     }

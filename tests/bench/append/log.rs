@@ -121,18 +121,18 @@ pub fn cpu_and_peak(process: &str) -> (Duration, u64) {
     (Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND), peak / 1024)
 }
 
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let folder = std::env::var_os("COUNTERMARK_BIN_DIR").expect("COUNTERMARK_BIN_DIR names the folder of the programs");
     Path::new(&folder).join("countermark")
 }
 
-fn run(arguments: &[&str]) -> String {
+pub fn run(arguments: &[&str]) -> String {
     let output = Command::new(program()).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn key(folder: &Path, role: &str, name: Option<&str>) -> Value {
+pub fn key(folder: &Path, role: &str, name: Option<&str>) -> Value {
     let (file, passphrase) = (folder.join(format!("{role}.key")), folder.join("passphrase"));
     let mut arguments = vec!["keys", "new", "--json", "--role", role];
     arguments.extend(["--key-file", file.to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()]);

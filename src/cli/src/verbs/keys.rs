@@ -130,6 +130,7 @@ fn vkey(info: &PublicKeyInfo, name: &str) -> anyhow::Result<String> {
         | Role::Operator
         | Role::Officer
         | Role::TokenIssuer
+        | Role::TokenIssuerP384
         | Role::VaultIdentity
         | Role::VaultSession
         | Role::VaultSealing

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use countermark_bundle::identity::Name;
-use countermark_bundle::{ExitClass, Namespace};
-use countermark_keys::{KeyFile, Role};
+use countermark_bundle::{ExitClass, KeyAlgorithm, Namespace, PublicKey};
+use countermark_keys::{Algorithm, KeyFile};
 use countermark_signer_policy::access_token::{Audience, Claims, Issuer, KeySet, Scope, TokenKey, mint};
 use serde_json::json;
 
@@ -78,9 +78,12 @@ pub struct Keyset {
     /// The issuer's name
     #[arg(long)]
     issuer: String,
-    /// The issuer's Ed25519 key in hex
+    /// The issuer's key in hex: 32 bytes, or the 97 of a P-384 point
     #[arg(long, value_name = "HEX")]
     public_key: String,
+    /// What the key is: ed25519 or ecdsa-p384
+    #[arg(long, default_value = "ed25519")]
+    algorithm: Algorithm,
     /// Where to write it
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -128,16 +131,21 @@ pub fn new(parties: &Parties, namespaces: &[Namespace], scopes: &[Scope], ttl_se
 }
 
 fn open(key_file: &Path, passphrase_file: &Path) -> anyhow::Result<Box<dyn countermark_keys::Signer>> {
-    KeyFile::open_signer(key_file, Role::TokenIssuer, passphrase_file)
-        .context("the token issuer's key")
-        .class(ExitClass::Usage)
+    KeyFile::open_token_issuer(key_file, passphrase_file).context("the token issuer's key").class(ExitClass::Usage)
 }
 
 fn keyset(arguments: &Keyset) -> anyhow::Result<()> {
     let bytes = hex::decode(&arguments.public_key).context("the public key is not hex").class(ExitClass::Usage)?;
+    let algorithm = match arguments.algorithm {
+        Algorithm::Ed25519 => KeyAlgorithm::Ed25519,
+        Algorithm::EcdsaP384 => KeyAlgorithm::EcdsaP384,
+        Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => {
+            return Err(Failure::usage(format!("a {} key signs no tokens", arguments.algorithm)).into());
+        }
+    };
     let key = TokenKey {
         issuer: Issuer::new(&arguments.issuer).class(ExitClass::Usage)?,
-        key: countermark_bundle::PublicKey::ed25519(&bytes).class(ExitClass::Usage)?,
+        key: PublicKey::new(algorithm, &bytes).class(ExitClass::Usage)?,
     };
     documents::write(&arguments.out, &KeySet::new(vec![key]).class(ExitClass::Usage)?.write())
 }

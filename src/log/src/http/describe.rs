@@ -82,6 +82,12 @@ impl Operation {
         self.problems(&[ProblemKind::MalformedParameter])
     }
 
+    /// A header of the request.
+    pub(super) fn header(mut self, name: &'static str) -> Self {
+        self.builder = self.builder.parameter(parameter(name, ParameterIn::Header, Required::False));
+        self
+    }
+
     /// A JSON body.
     pub(super) fn takes_json<T: ToSchema>(mut self, about: &'static str) -> Self {
         let schema = self.named::<T>();
@@ -233,6 +239,10 @@ fn meaning(name: &str) -> (ObjectBuilder, &'static str) {
             (matching("^[0-9]{3}$"), about)
         }
         "width" => (number(1, 255), "The number of hashes or entries of a partial tile."),
+        "prefer" => (
+            ObjectBuilder::new().schema_type(Type::String),
+            "`wait=5`: how many seconds to wait at most (RFC 7240 §4.3). What cannot be read is passed over.",
+        ),
         "wait" => (
             ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["committed", "witnessed", "published"])),
             "How far the entry must have come before the answer.",

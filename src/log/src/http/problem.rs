@@ -86,6 +86,7 @@ problems! {
     WrongNamespace 403 "wrong-namespace" "The token does not cover this namespace."
     MissingScope 403 "missing-scope" "The token lacks the scope of this act."
     TokenKeysUnreadable 503 "token-keys-unreadable" "The keys of token issuers cannot be read."
+    RateLimited 429 "rate-limited" "This submitter has used up what it is allowed for now."
     // What is submitted: its form.
     BodyTooLarge 413 "body-too-large" "The body is larger than this address takes."
     BodyUnreadable 400 "body-unreadable" "The body did not arrive whole."
@@ -217,13 +218,26 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // A refusal may not be true a second later.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(after) = extras.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        if let Some(after) = extras.retry_after.or_else(|| come_back(kind)) {
+            // SPEC: RFC 9110 §10.2.3: whole seconds. Rounded up, or who obeys comes too early.
+            let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         if let Some(challenge) = challenge(kind) {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+/// When to come back after what says that it is for a time, where nobody knows better.
+const fn come_back(kind: ProblemKind) -> Option<Duration> {
+    match (kind.status(), kind) {
+        // Somebody has to do something first.
+        (_, ProblemKind::Stopped | ProblemKind::PolicyNotInForce) => Some(Duration::from_secs(30)),
+        // Where a submitter was told to look for its entry.
+        (429 | 503, _) | (_, ProblemKind::BeyondPublishedHead) => Some(Duration::from_secs(1)),
+        (_, _) => None,
     }
 }
 

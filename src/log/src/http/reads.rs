@@ -51,9 +51,18 @@ async fn entry_bytes(shown: &Shown, index: LeafIndex) -> Result<Arc<[u8]>, Probl
     shown.served.handle.entry(index).await?.ok_or_else(unreadable)
 }
 
-/// The path of an entry in a tree of a size that was published or passed.
-async fn inclusion_path(shown: &Shown, index: LeafIndex, size: TreeSize) -> Result<InclusionProof, Problem> {
-    let published = &shown.published;
+/// The leaf hash of an entry and its path in a tree of a size that was published or passed.
+async fn leaf_and_path(
+    shown: &Shown,
+    index: LeafIndex,
+    size: TreeSize,
+) -> Result<(LeafHash, InclusionProof), Problem> {
+    within(&shown.published, index, size)?;
+    shown.served.handle.inclusion_and_leaf(index, size).await?.ok_or_else(unreadable)
+}
+
+/// Refuses an entry that a published tree of this size does not have.
+fn within(published: &Published, index: LeafIndex, size: TreeSize) -> Result<(), Problem> {
     if size > published.size {
         return Err(beyond(published, format_args!("a tree of size {size}")));
     }
@@ -64,7 +73,7 @@ async fn inclusion_path(shown: &Shown, index: LeafIndex, size: TreeSize) -> Resu
         let detail = format!("a tree of size {size} has no entry {index}");
         return Err(Problem::new(ProblemKind::MalformedParameter, detail));
     }
-    shown.served.handle.inclusion(index, size).await?.ok_or_else(unreadable)
+    Ok(())
 }
 
 async fn consistency_proof(shown: &Shown, from: TreeSize, to: TreeSize) -> Result<ConsistencyProof, Problem> {

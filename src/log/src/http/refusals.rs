@@ -9,6 +9,7 @@ use super::problem::{Problem, ProblemKind};
 use crate::admit::Refusal;
 use crate::auth::AuthRefusal;
 use crate::bundles::BundleRefusal;
+use crate::limits::Exceeded;
 use crate::proofs::ReadError;
 use crate::sequencer::{RETRY_AFTER, SubmitError, SubmitFault};
 
@@ -26,6 +27,9 @@ impl From<AuthRefusal> for Problem {
             AuthRefusal::Token(error) => token_kind(error),
             AuthRefusal::Namespace { .. } => ProblemKind::WrongNamespace,
             AuthRefusal::Scope { .. } => ProblemKind::MissingScope,
+            AuthRefusal::TooMany { retry_after } => {
+                return Self::new(ProblemKind::Overloaded, &refusal).retry_after(*retry_after);
+            }
             AuthRefusal::Keys(error) => {
                 // Where the file is and what is wrong with it is not the submitter's to know.
                 tracing::error!(%error, "no token can be judged");
@@ -50,6 +54,22 @@ const fn token_kind(error: &TokenError) -> ProblemKind {
         TokenError::LifetimeTooLong { .. } => ProblemKind::TokenLifetime,
         TokenError::NotYetValid { .. } => ProblemKind::TokenNotYetValid,
         TokenError::Expired { .. } => ProblemKind::TokenExpired,
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(exceeded: Exceeded) -> Self {
+        let (kind, limit) = match exceeded {
+            Exceeded::Submissions { .. } => (ProblemKind::RateLimited, Some("submissions")),
+            Exceeded::Bytes { .. } => (ProblemKind::RateLimited, Some("bytes")),
+            Exceeded::UnderWay { .. } => (ProblemKind::RateLimited, Some("under-way")),
+            Exceeded::Accounts => (ProblemKind::Overloaded, None),
+        };
+        let problem = Self::new(kind, exceeded).retry_after(exceeded.retry_after());
+        match limit {
+            Some(limit) => problem.member("limit", json!(limit)),
+            None => problem,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod caching;
 mod described;
 mod exported;
 mod history;
+mod limits;
 mod overview;
 mod reading;
 mod receipts;

@@ -18,6 +18,7 @@ use axum::http::Method;
 use axum::response::Response;
 use countermark_bundle::identity::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::problem::ProblemKind;
 use crate::clock::{SystemClock, timestamp};
@@ -54,9 +55,11 @@ struct Refusal {
 }
 
 /// One kind of refusal, as it is shown.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Refusal)]
 pub(super) struct RefusalDocument {
     /// The last time.
+    #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// Where; `None` where no namespace of this server was asked.
     namespace: Option<String>,

@@ -66,6 +66,9 @@ async fn what_the_committed_tree_does_not_have_is_not_there() {
     assert_eq!(handle.entry_bundle(tile(1, 0, 1)).await.unwrap(), None);
     assert_eq!(handle.entry(index(600)).await.unwrap(), None);
     assert_eq!(handle.inclusion(index(600), size(600)).await.unwrap(), None);
+    for (leaf, of) in [(600, 600), (0, 601), (5, 5)] {
+        assert_eq!(handle.inclusion_and_leaf(index(leaf), size(of)).await.unwrap(), None);
+    }
     assert_eq!(handle.inclusion(index(0), size(601)).await.unwrap(), None);
     assert_eq!(handle.inclusion(index(5), size(5)).await.unwrap(), None);
     assert_eq!(handle.consistency(size(6), size(5)).await.unwrap(), None);
@@ -83,6 +86,8 @@ async fn every_entry_is_proved_under_the_committed_head() {
         let bytes = handle.entry(index(leaf)).await.unwrap().unwrap();
         let path = handle.inclusion(index(leaf), size).await.unwrap().unwrap();
         verify_inclusion(leaf_hash(&bytes), index(leaf), size, root, &path).unwrap();
+        let with_leaf = handle.inclusion_and_leaf(index(leaf), size).await.unwrap().unwrap();
+        assert_eq!(with_leaf, (leaf_hash(&bytes), path));
         assert_eq!(handle.index_of_leaf_hash(leaf_hash(&bytes)).await.unwrap(), Some(index(leaf)));
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::queue::{Queue, Refused};
-use super::submission::{Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
+use super::submission::{Patience, Submission, SubmitError, SubmitFault, Submitted, WaitLevel};
 use super::{Health, Identity, OwnerState, RETRY_AFTER, WitnessRounds};
 use crate::cose::ReceiptSigner;
 use crate::foundation::Foundation;
@@ -53,7 +53,18 @@ impl NamespaceHandle {
         wait: WaitLevel,
         deadline: Duration,
     ) -> Result<Submitted, SubmitError> {
-        let deadline = Instant::now() + deadline;
+        self.submit_patiently(submission, wait, Patience { commit: deadline, level: deadline }).await
+    }
+
+    /// The same with less patience for the level than for the commit, without which there is nothing to say.
+    pub async fn submit_patiently(
+        &self,
+        submission: Submission,
+        wait: WaitLevel,
+        patience: Patience,
+    ) -> Result<Submitted, SubmitError> {
+        let now = Instant::now();
+        let (deadline, level_deadline) = (now + patience.commit, now + patience.level.min(patience.commit));
         let (answer, answered) = oneshot::channel();
         let queue = self.shared.queue.as_ref().ok_or_else(stopped)?;
         queue.put(submission, answer).map_err(|refused| match refused {
@@ -65,7 +76,7 @@ impl NamespaceHandle {
             Ok(Err(_)) => return Err(self.unanswered()),
             Ok(Ok(settled)) => settled?,
         };
-        self.wait_for(committed, wait, deadline).await
+        self.wait_for(committed, wait, level_deadline).await
     }
 
     /// The owner task let go of the answer: it ended, or it could not find out what to say.
@@ -226,6 +237,15 @@ impl NamespaceHandle {
     /// The proof that the tree of this size has the leaf; `None` if it has not, or the size is beyond the committed tree.
     pub async fn inclusion(&self, index: LeafIndex, size: TreeSize) -> Result<Option<InclusionProof>, ReadError> {
         self.shared.reader.inclusion(index, size).await
+    }
+
+    /// The same with the leaf's hash, without reading the entry.
+    pub async fn inclusion_and_leaf(
+        &self,
+        index: LeafIndex,
+        size: TreeSize,
+    ) -> Result<Option<(LeafHash, InclusionProof)>, ReadError> {
+        self.shared.reader.inclusion_and_leaf(index, size).await
     }
 
     /// The proof that the tree of size `from` is the beginning of that of size `to`; `None` if `from` is the larger, or

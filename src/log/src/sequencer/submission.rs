@@ -73,6 +73,15 @@ pub enum WaitLevel {
     Published,
 }
 
+/// How long a submitter waits, from when its submission came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For the entry to be durable.
+    pub commit: Duration,
+    /// For the level asked for; no longer than for the commit.
+    pub level: Duration,
+}
+
 /// Where a submitted entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {

@@ -28,7 +28,8 @@ const AUTHORIZED: [ProblemKind; 16] = [
 ];
 
 /// What may become of any submission.
-const SUBMITTED: [ProblemKind; 8] = [
+const SUBMITTED: [ProblemKind; 9] = [
+    RateLimited,
     BodyTooLarge,
     BodyUnreadable,
     OtherKind,
@@ -70,7 +71,7 @@ const RULES: [ProblemKind; 25] = [
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let described = |id, path, summary| {
-        Operation::post(id, path, summary).query(&["wait"]).problems(&NAMED).problems(&AUTHORIZED).problems(&SUBMITTED)
+        Operation::post(id, path, summary).query(&["wait"]).header("prefer").problems(&NAMED).problems(&AUTHORIZED).problems(&SUBMITTED)
     };
     let late = "The entry is kept, and has not come as far as `wait` says before the deadline; it will be at `location`.";
     let statement = described("submitStatement", "/v1/{ns}/statements", "Submit a statement")

@@ -5,10 +5,9 @@ use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countermark_bundle::link::ConsistencyLink;
-use countermark_tlog::hash::leaf_hash;
 
 use super::documents::{ConsistencyDocument, InclusionDocument};
-use super::{FINDERS, consistency_proof, entry_bytes, find, inclusion_path};
+use super::{FINDERS, consistency_proof, entry_bytes, find, leaf_and_path};
 use crate::http::answer::{self, Freshness};
 use crate::http::extract::{NoQuery, Shown};
 use crate::http::parameters::{self, Parameters};
@@ -29,12 +28,12 @@ pub(in crate::http) async fn inclusion(shown: Shown, RawQuery(query): RawQuery) 
     let parameters = Parameters::parse(query.as_deref(), &[FINDERS.as_slice(), &["size"]].concat())?;
     let size = parameters.tree_size("size")?.unwrap_or(shown.published.size);
     let index = find(&shown, &parameters).await?;
-    let path = inclusion_path(&shown, index, size).await?;
+    let (leaf_hash, path) = leaf_and_path(&shown, index, size).await?;
     let document = InclusionDocument {
         origin: shown.served.handle.origin().as_str(),
         index: index.get(),
         size: size.get(),
-        leaf_hash: leaf_hash(&entry_bytes(&shown, index).await?),
+        leaf_hash,
         path: path.hashes(),
     };
     Ok(answer::json(StatusCode::OK, &document, Freshness::Revalidate))

@@ -3,12 +3,11 @@
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use countermark_tlog::hash::leaf_hash;
 use countermark_tlog::size::LeafIndex;
 use countermark_tlog::tlog_proof::TlogProof;
 
 use super::documents::{InclusionDocument, ReceiptDocument};
-use super::{FINDERS, entry_bytes, find, inclusion_path};
+use super::{FINDERS, find, leaf_and_path};
 use crate::http::answer::{self, Freshness};
 use crate::http::extract::{NoQuery, Shown};
 use crate::http::negotiate;
@@ -52,7 +51,7 @@ pub(in crate::http) async fn found(
 async fn receipt_of(shown: &Shown, index: LeafIndex, headers: &HeaderMap) -> Result<Response, Problem> {
     let form = negotiate::choose(headers, &FORMS)?;
     let published = &shown.published;
-    let proof = inclusion_path(shown, index, published.size).await?;
+    let (leaf_hash, proof) = leaf_and_path(shown, index, published.size).await?;
     let response = match form {
         Form::TlogProof => {
             let receipt = TlogProof { extra: None, index, proof, checkpoint: published.note.clone() };
@@ -63,7 +62,7 @@ async fn receipt_of(shown: &Shown, index: LeafIndex, headers: &HeaderMap) -> Res
                 origin: shown.served.handle.origin().as_str(),
                 index: index.get(),
                 size: published.size.get(),
-                leaf_hash: leaf_hash(&entry_bytes(shown, index).await?),
+                leaf_hash,
                 path: proof.hashes(),
             };
             let checkpoint = String::from_utf8_lossy(&published.note);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use axum::response::IntoResponse as _;
@@ -99,9 +100,20 @@ fn tokens() -> Vec<AuthRefusal> {
         AuthRefusal::Header,
         AuthRefusal::Namespace { namespace: Namespace::parse("backup").unwrap() },
         AuthRefusal::Scope { scope: Scope::Entries },
+        AuthRefusal::TooMany { retry_after: Duration::from_secs(1) },
         unreadable.into(),
     ]);
     refusals
+}
+
+fn exceeded() -> Vec<Exceeded> {
+    let retry_after = Duration::from_millis(1_001);
+    vec![
+        Exceeded::Submissions { burst: NonZeroU32::MIN, each: Duration::from_secs(1), retry_after },
+        Exceeded::Bytes { found: 1, retry_after },
+        Exceeded::UnderWay { max: NonZeroUsize::MIN },
+        Exceeded::Accounts,
+    ]
 }
 
 fn read_error() -> ReadError {
@@ -168,6 +180,7 @@ const OF_THE_SURFACE: [ProblemKind; 18] = [
 fn every_refusal_is_in_the_table_and_every_row_is_a_refusal() {
     let mut found: BTreeSet<ProblemKind> = OF_THE_SURFACE.into_iter().collect();
     found.extend(tokens().into_iter().map(|refusal| Problem::from(refusal).kind()));
+    found.extend(exceeded().into_iter().map(|exceeded| Problem::from(exceeded).kind()));
     found.extend(bundles().into_iter().map(|refusal| Problem::from(refusal).kind()));
     found.extend(submissions().into_iter().map(|error| Problem::from(error).kind()));
     let all: BTreeSet<ProblemKind> = ProblemKind::ALL.iter().copied().collect();
@@ -209,4 +222,24 @@ fn an_overloaded_log_says_when_to_come_back() {
     let response = problem.into_response();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "3");
+}
+
+#[test]
+fn whatever_is_only_so_for_a_time_says_when_to_come_back() {
+    for kind in ProblemKind::ALL {
+        let response = Problem::new(*kind, "x").into_response();
+        let after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().parse::<u64>().unwrap());
+        match (kind.status(), kind) {
+            (429 | 503, _) | (_, ProblemKind::BeyondPublishedHead) => assert!(after.is_some_and(|s| s > 0), "{kind:?}"),
+            (_, _) => assert_eq!(after, None, "{kind:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_time_to_come_back_is_rounded_up() {
+    for (exceeded, expect) in exceeded().into_iter().zip(["2", "2", "1", "1"]) {
+        let response = Problem::from(exceeded).into_response();
+        assert_eq!(response.headers()["retry-after"], expect, "{exceeded:?}");
+    }
 }

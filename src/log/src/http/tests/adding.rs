@@ -22,6 +22,18 @@ async fn an_entry_is_answered_with_its_index_and_the_same_bytes_with_the_same() 
     assert_eq!(bench.get("/v1/backup/entries/1").await.body, b"second");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_is_not_published_in_time_is_answered_with_its_index_and_its_place() {
+    let bench = Bench::raw_in_memory().await;
+    assert_eq!(bench.submit(ADD, "first").await.status, 200);
+    let late = bench.submit(&format!("{ADD}?wait=published"), "second").await;
+    assert_eq!(
+        (late.status, late.body.as_slice(), late.header("location")),
+        (202, &b"1\n"[..], "/v1/backup/receipts/1")
+    );
+    assert_eq!(late.header("content-type"), "text/plain; charset=utf-8");
+}
+
 #[tokio::test]
 async fn an_entry_has_one_byte_at_least_and_as_many_as_a_bundle_holds() {
     let bench = Bench::raw().await;

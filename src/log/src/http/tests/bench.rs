@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::auth::TokenGate;
 use crate::http::{Service, router};
+use crate::limits::Limits;
 use crate::ports::Store;
 use crate::sequencer::{NamespaceHandle, Submission, WaitLevel};
 use crate::store::memory::MemoryStore;
@@ -36,6 +37,7 @@ pub(super) struct Bench {
     pub(super) handle: NamespaceHandle,
     pub(super) issuer: TestSigner,
     pub(super) token_file: PathBuf,
+    store: Arc<dyn Store>,
     router: Router,
     _folder: TempDir,
 }
@@ -116,12 +118,18 @@ impl Bench {
         bench
     }
 
+    /// The same log without a file, whose witnesses are out of reach.
+    pub(super) async fn raw_in_memory() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::of(World::raw(), Arc::new(MemoryStore::default()), folder, Duration::from_secs(10)).await
+    }
+
     async fn of(world: World, store: Arc<dyn Store>, folder: TempDir, deadline: Duration) -> Self {
         for endpoint in &world.endpoints {
             world.witnesses.behave(&endpoint.url, Manner::Unreachable);
         }
         world.create(store.clone()).await;
-        let handle = world.start(store).await;
+        let handle = world.start(store.clone()).await;
         let issuer = TestSigner::new(Role::TokenIssuer, 31);
         let token_file = folder.path().join("token-keys.json");
         write_keys(&token_file, &[(ISSUER, &issuer)]);
@@ -129,12 +137,29 @@ impl Bench {
         let gate = TokenGate::open(&token_file, audience).await.unwrap();
         let service = Service::new([handle.clone()], Some(gate), deadline);
         let router = router(Arc::new(service));
-        Self { world, handle, issuer, token_file, router, _folder: folder }
+        Self { world, handle, issuer, token_file, store, router, _folder: folder }
     }
 
     /// The same namespace behind a service that takes no tokens.
     pub(super) fn closed(self) -> Self {
         let service = Service::new([self.handle.clone()], None, Duration::from_secs(10));
+        Self { router: router(Arc::new(service)), ..self }
+    }
+
+    /// The same log after an orderly end, over the same store.
+    pub(super) async fn restarted(self) -> Self {
+        self.handle.shutdown().await;
+        let handle = self.world.start(self.store.clone()).await;
+        let gate = TokenGate::open(&self.token_file, Audience::new(AUDIENCE).unwrap()).await.unwrap();
+        let service = Service::new([handle.clone()], Some(gate), Duration::from_secs(10));
+        Self { handle, router: router(Arc::new(service)), ..self }
+    }
+
+    /// The same namespace behind a service that allows each submitter so much.
+    pub(super) async fn limited(self, limits: Limits) -> Self {
+        let gate = TokenGate::open(&self.token_file, Audience::new(AUDIENCE).unwrap()).await.unwrap();
+        let mut service = Service::new([self.handle.clone()], Some(gate), Duration::from_secs(10));
+        service.limit_submitters(limits);
         Self { router: router(Arc::new(service)), ..self }
     }
 

@@ -7,6 +7,8 @@ use countermark_bundle::statement::Statement;
 use countermark_tlog::hash::leaf_hash;
 use serde_json::{Value, json};
 
+use axum::http::{Request, header};
+
 use super::Bench;
 use crate::http::submissions::STATEMENT_BODY_MAX;
 
@@ -54,6 +56,91 @@ async fn a_deadline_that_passes_after_the_commit_is_answered_with_the_place_so_f
     assert_eq!((&answer.json()["index"], &answer.json()["level"]), (&json!(1), &json!("committed")));
     let again = bench.submit(&format!("{ENTRIES}?wait=committed"), bench.world.evidence(1).write()).await;
     assert_eq!((again.status, &again.json()["index"]), (200, &json!(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_may_wait_for_less_long_than_the_server_and_is_told_that_it_did() {
+    let bench = Bench::in_memory(Duration::from_secs(10)).await;
+    let (bearer, began) = (bench.bearer(), tokio::time::Instant::now());
+    let submit = async |prefer: &str, number: u64| {
+        let request = Request::post(ENTRIES).header(header::AUTHORIZATION, &bearer).header("prefer", prefer);
+        bench.send(request.body(bench.world.evidence(number).write().into()).unwrap()).await
+    };
+    for (number, prefer, seconds, applied) in [
+        (1, "wait=2", 2, "wait=2"),
+        (2, "respond-async, wait=0", 2, "wait=0"),
+        (3, "wait=11", 12, ""),
+        (4, "wait=soon", 22, ""),
+    ] {
+        let answer = submit(prefer, number).await;
+        assert_eq!((answer.status, answer.header("preference-applied")), (202, applied), "{prefer}");
+        assert_eq!(answer.header("location"), format!("/v1/backup/receipts/{number}"));
+        assert_eq!(began.elapsed().as_secs(), seconds, "{prefer}");
+    }
+}
+
+#[tokio::test]
+async fn the_place_of_a_202_answers_once_the_entry_is_published() {
+    let bench = Bench::new().await;
+    for endpoint in &bench.world.endpoints {
+        bench.world.witnesses.behave(&endpoint.url, crate::testing::Manner::Unreachable);
+    }
+    let bearer = bench.bearer();
+    let request = Request::post(ENTRIES).header(header::AUTHORIZATION, &bearer).header("prefer", "wait=0");
+    let answer = bench.send(request.body(bench.world.evidence(1).write().into()).unwrap()).await;
+    assert_eq!(answer.status, 202);
+    let location = answer.header("location").to_owned();
+    let early = bench.get(&location).await;
+    assert_eq!((early.status, early.problem().as_str()), (404, "beyond-published-head"));
+    assert_eq!(early.header("retry-after"), "1");
+    for endpoint in &bench.world.endpoints[..3] {
+        bench.world.witnesses.behave(&endpoint.url, crate::testing::Manner::Honest);
+    }
+    assert_eq!(bench.submit(ENTRIES, bench.world.evidence(1).write()).await.status, 200);
+    assert_eq!(bench.get(&location).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_place_of_a_202_says_when_to_come_back_before_the_first_head_too() {
+    let bench = Bench::in_memory(Duration::from_secs(10)).await;
+    let location = bench.submit(ENTRIES, bench.world.evidence(1).write()).await.header("location").to_owned();
+    let early = bench.get(&location).await;
+    assert_eq!((early.problem().as_str(), early.header("retry-after")), ("nothing-published", "1"));
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_the_same_entry_at_every_level_and_all_at_once() {
+    let bench = std::sync::Arc::new(Bench::new().await);
+    let mut submitters = tokio::task::JoinSet::new();
+    for number in 0..30 {
+        let bench = bench.clone();
+        submitters.spawn(async move {
+            let level = ["committed", "witnessed", "published"][number % 3];
+            let answer = bench.submit(&format!("{ENTRIES}?wait={level}"), bench.world.evidence(1).write()).await;
+            assert_eq!(answer.status, 200);
+            let answer = answer.json();
+            (answer["index"].as_u64().unwrap(), answer["identity"].to_string(), answer["duplicate"].as_bool().unwrap())
+        });
+    }
+    let answers = submitters.join_all().await;
+    assert_eq!(answers.iter().filter(|(_, _, duplicate)| !duplicate).count(), 1, "one of them put it there");
+    assert!(answers.iter().all(|(index, identity, _)| (*index, identity) == (answers[0].0, &answers[0].1)));
+    for level in ["committed", "witnessed", "published"] {
+        let again = bench.submit(&format!("{ENTRIES}?wait={level}"), bench.world.evidence(1).write()).await.json();
+        assert_eq!((&again["index"], &again["duplicate"]), (&json!(answers[0].0), &json!(true)), "{level}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_the_same_entry_after_a_restart() {
+    let bench = Bench::new().await;
+    let first = bench.submit(ENTRIES, bench.world.evidence(1).write()).await.json();
+    let bench = bench.restarted().await;
+    let again = bench.submit(ENTRIES, bench.world.evidence(1).write()).await.json();
+    for field in ["index", "leaf_hash", "identity"] {
+        assert_eq!(again[field], first[field], "{field}");
+    }
+    assert_eq!(again["duplicate"], true);
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,6 +142,27 @@ async fn a_token_under_another_algorithm_key_or_signature_is_refused() {
 }
 
 #[tokio::test]
+async fn a_p384_key_and_an_ed25519_key_stand_side_by_side_and_are_not_confused() {
+    let bench = Bench::new().await;
+    let p384 = TestSigner::new(Role::TokenIssuerP384, 34);
+    write_keys(&bench.token_file, &[(ISSUER, &bench.issuer), (ISSUER, &p384)]);
+    bench.look_again().await;
+    let good = format!("Bearer {}", access_token::mint(&p384, &claims()).unwrap());
+    let body = bench.world.evidence(1).write();
+    assert_eq!(bench.post(PATH, &[&good], body.clone()).await.status, 200);
+    assert_eq!(bench.post(PATH, &[&bench.bearer()], body).await.status, 200);
+    let (header, claims) = parts(&good);
+    assert_eq!(header["alg"], "ES384");
+    // Signed by the Ed25519 key.
+    refused(&bench, &[&forge(&bench, &header, &claims)], 401, "token-signature").await;
+    let mut eddsa = header.clone();
+    eddsa["alg"] = json!("EdDSA");
+    refused(&bench, &[&forge(&bench, &eddsa, &claims)], 401, "token-algorithm").await;
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    refused(&bench, &[&format!("{signed}.")], 401, "token-signature").await;
+}
+
+#[tokio::test]
 async fn an_approval_is_not_a_token() {
     let bench = Bench::new().await;
     let approvals = bench.world.approvals(&bench.world.statement(1, None));
