@@ -10,7 +10,8 @@ install_verifiers() {
   need protobuf-compiler command -v protoc # plexi's build asks for it
   need golang-go command -v go
   need golang-golang-x-mod-dev test -d "$go_source/src/golang.org/x/mod/sumdb/tlog"
-  need_python "$target/interop/venv" 'import cbor2, pycose.messages' 'pycose==1.1.*' 'cbor2==6.*'
+  # pycose reads what version 5 of cbor2 gives it, not what version 6 does.
+  need_python "$target/interop/venv" 'import cbor2, pycose.messages' 'pycose==1.1.*' 'cbor2==5.*'
   python="$target/interop/venv/bin/python3"
 
   plexi="$target/interop/plexi/bin/plexi"

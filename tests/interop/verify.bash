@@ -1,15 +1,17 @@
 # Who verifies what, and what each of them must refuse. Read by scripts/interop.
 
-# plexi exits with 0 whatever it finds: only the word that it prints counts.
+# plexi exits with 0 whatever it finds: only the word that it prints counts. Beside it, it says that it works.
 plexi_says() { # word, then plexi's arguments
   local said
-  said="$(NO_COLOR=1 "$plexi" "${@:2}" 2>&1)"
+  said="$(NO_COLOR=1 "$plexi" "${@:2}" 2>"$work/plexi.log")"
+  cat "$work/plexi.log"
   echo "$said"
   [ "$said" = "$1" ]
 }
 plexi_verifies() { # what plexi's long report must say of the signature; then its arguments
   local said
-  said="$(NO_COLOR=1 "$plexi" "${@:2}" --long 2>&1)"
+  said="$(NO_COLOR=1 "$plexi" "${@:2}" --long 2>"$work/plexi.log")"
+  cat "$work/plexi.log"
   echo "$said"
   grep -Eq "^ *Signature verification *: $1\$" <<<"$said"
 }
@@ -26,8 +28,7 @@ verify_with_plexi() {
       plexi_verifies success audit --remote-url "$url" --namespace backup --epoch "$epoch"
     check plexi "epoch $epoch, key of the trust file" \
       plexi_verifies success audit --remote-url "$url" --namespace backup --epoch "$epoch" --verifying-key "$key"
-    python3 -c 'import sys, urllib.request; sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1], timeout=30).read())' \
-      "$url/namespaces/backup/audits/$epoch" >"$work/audit-$epoch.json"
+    fetch "$url/namespaces/backup/audits/$epoch" >"$work/audit-$epoch.json"
     check plexi "epoch $epoch, from a file" \
       plexi_verifies success local-audit --verifying-key "$key" "$work/audit-$epoch.json"
   done
@@ -59,7 +60,6 @@ verify_with_go() {
     -log "$url" -namespace backup -policy "$work/backup.policy" -quorum 3
   checks "go sumdb" digests "$target/interop/tlog" \
     -log "$raw_url" -namespace digests -policy "$work/digests.policy" -quorum 0
-  # A witness that did not cosign: the policy of one log for the checkpoint of another one.
   check "go sumdb" "another log's keys: refused" fails "$target/interop/tlog" \
     -log "$url" -namespace backup -policy "$work/digests.policy" -quorum 0
   check "go sumdb" "more witnesses than there are: refused" fails "$target/interop/tlog" \
