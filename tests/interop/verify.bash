@@ -105,6 +105,7 @@ verify_with_pycose() {
   vkey="$(awk '$1 == "log" { print $2 }' "$work/backup.policy")"
   # That the program takes what it should and refuses the rest does not depend on the log.
   checks pycose "backup, test of itself" "$python" tests/interop/cose_receipts.py --self-test "$url" backup
+  checks pycose "digests, test of itself" "$python" tests/interop/cose_receipts.py --self-test "$raw_url" digests
   checks pycose backup "$python" tests/interop/cose_receipts.py "$url" backup "$vkey"
   checks pycose digests "$python" tests/interop/cose_receipts.py "$raw_url" digests \
     "$(awk '$1 == "log" { print $2 }' "$work/digests.policy")"

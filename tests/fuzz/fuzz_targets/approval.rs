@@ -1,9 +1,9 @@
 //! Approvals: whatever is taken was signed by an officer, for exactly this statement.
 #![no_main]
 
+use countermark_bundle::Epoch;
 use countermark_bundle::approval::{Approved, Officer, verify, verify_all};
 use countermark_bundle::identity::{Digest, Name};
-use countermark_bundle::Epoch;
 use countermark_fuzz::{NOW, OFFICERS, key, statement_digest, trust};
 use libfuzzer_sys::fuzz_target;
 

@@ -6,10 +6,13 @@ use countermark_tlog::proof::{ConsistencyProof, InclusionProof, verify_consisten
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (u64, u64, [u8; 32], Vec<[u8; 32]>)| {
-    let (small, large, hash, path) = input;
-    let path: Vec<Hash> = path.into_iter().map(Hash).collect();
-    let root = RootHash(Hash(hash));
+// Two numbers, a root, a path.
+fuzz_target!(|input: &[u8]| {
+    let Some((numbers, hashes)) = input.split_first_chunk::<16>() else { return };
+    let [small, large] = [&numbers[..8], &numbers[8..]].map(|number| u64::from_be_bytes(number.try_into().unwrap()));
+    let mut hashes = hashes.chunks_exact(32).map(|hash| Hash::from_slice(hash).unwrap());
+    let Some(root) = hashes.next().map(RootHash) else { return };
+    let path: Vec<Hash> = hashes.collect();
     if let (Some(index), Some(size)) = (LeafIndex::new(small), TreeSize::new(large)) {
         if let Ok(proof) = InclusionProof::new(path.clone())
             && verify_inclusion(leaf_hash(b"entry"), index, size, &proof, root).is_ok()

@@ -1,16 +1,17 @@
 //! What the targets share: the keys and documents of FORMATS.md, a device without a device. Not a world of its own: a
 //! target that needs a signature takes one that stands in the documents.
 
+#[cfg(feature = "services")]
 pub mod service;
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use countermark_bundle::PublicKey;
 use countermark_bundle::identity::{Digest, Name, Timestamp};
 use countermark_bundle::link::ConsistencyLink;
 use countermark_bundle::trust::TrustFile;
-use countermark_bundle::PublicKey;
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::policy::Policy;
 use countermark_vault_core::account::AccountId;

@@ -1,5 +1,5 @@
-//! Both ends of a log's HTTP, in this process, so that the fuzzer sees the code behind it: a true log that is asked
-//! anything, and a false one that answers anything.
+//! Services in this process, so that the fuzzer sees the code behind HTTP: a true log and a true witness that are asked
+//! anything, and a false log that answers anything.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -36,11 +36,22 @@ log_key_file = "log.key"
 passphrase_file = "passphrase"
 "#;
 
+const WITNESS_CONFIGURATION: &str = r#"
+listen = "127.0.0.1:0"
+name = "fuzz.example"
+key_file = "witness.key"
+passphrase_file = "passphrase"
+state = "witness.sqlite"
+
+[[log]]
+origin = "log.example/backup"
+vkeys = ["log.example/backup+550e6e5a+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"]
+"#;
+
 /// A log of opaque entries that runs until the process ends.
 pub struct Log {
-    address: SocketAddr,
     token: String,
-    connection: Mutex<Option<BufReader<TcpStream>>>,
+    connection: Connection,
 }
 
 impl Log {
@@ -56,13 +67,48 @@ impl Log {
                 let on_ready = |address| ready.send(address).unwrap();
                 runtime.block_on(countermark_log::serve::serve(config, on_ready, std::future::pending())).unwrap();
             });
-            Self { address: address.recv().unwrap(), token, connection: Mutex::new(None) }
+            Self { token, connection: Connection::to(address.recv().unwrap()) }
         })
+    }
+
+    /// How it is reached.
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// A token that is good for everything here.
     pub fn token(&self) -> &str {
         &self.token
+    }
+}
+
+/// A witness of the examples' log that runs until the process ends.
+pub fn witness() -> &'static Connection {
+    static WITNESS: OnceLock<Connection> = OnceLock::new();
+    WITNESS.get_or_init(|| {
+        let (ready, address) = channel();
+        thread::spawn(move || {
+            let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let config = countermark_witness::Config::parse(WITNESS_CONFIGURATION, &crate::folder("witness")).unwrap();
+            let on_ready = |address| ready.send(address).unwrap();
+            runtime.block_on(async {
+                countermark_witness::init(&config).await.unwrap();
+                countermark_witness::serve(config, on_ready, std::future::pending()).await.unwrap();
+            });
+        });
+        Connection::to(address.recv().unwrap())
+    })
+}
+
+/// A connection that is kept between two requests.
+pub struct Connection {
+    address: SocketAddr,
+    stream: Mutex<Option<BufReader<TcpStream>>>,
+}
+
+impl Connection {
+    const fn to(address: SocketAddr) -> Self {
+        Self { address, stream: Mutex::new(None) }
     }
 
     /// Asks, and gives the status of the answer. A connection that the log closed is opened once more.
@@ -71,7 +117,7 @@ impl Log {
         let length = body.len();
         let head = format!("{method} {target} HTTP/1.1\r\nhost: log\r\n{bearer}content-length: {length}\r\n\r\n");
         let request = [head.as_bytes(), body].concat();
-        let mut connection = self.connection.lock().unwrap();
+        let mut connection = self.stream.lock().unwrap();
         for _ in 0..2 {
             let stream = connection.get_or_insert_with(|| {
                 let stream = TcpStream::connect(self.address).unwrap();
