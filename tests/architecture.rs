@@ -1,6 +1,9 @@
 //! Who may import whom, as ARCHITECTURE.md states it, read from the manifests and the `use` lines.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "architecture/parsers.rs"]
+mod parsers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
