@@ -13,6 +13,8 @@ mod exported;
 mod first_start;
 #[path = "system/fsck.rs"]
 mod fsck;
+#[path = "system/fuzzed.rs"]
+mod fuzzed;
 #[path = "system/killed.rs"]
 mod killed;
 #[path = "system/markers.rs"]

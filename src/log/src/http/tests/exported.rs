@@ -81,6 +81,11 @@ fn addresses(size: u64, hash: &str) -> Vec<String> {
         "/backup/tile/entries/001.p/3",
         "/v1/backup/trust",
         "/v1/backup/policy",
+        "/v1/backup/keys",
+        "/v1/backup/statements",
+        "/v1/backup/statements?fleet_id=fleet-1",
+        "/v1/backup/receipts?epoch=2",
+        "/openapi.json",
         "/v1/backup/statements/1",
         "/v1/backup/statements/2",
         "/v1/backup/statements/1/record",
@@ -116,6 +121,7 @@ fn addresses(size: u64, hash: &str) -> Vec<String> {
         paths.push(format!("/v1/backup/receipts/{index}"));
         paths.push(format!("/v1/backup/proofs/inclusion?index={index}"));
     }
+    paths.push(format!("/v1/backup/checkpoints/{size}"));
     paths.push("/v1/backup/proofs/inclusion?index=7&size=200".to_owned());
     paths.push(format!("/v1/backup/proofs/inclusion?leaf_hash={hash}"));
     paths.push(format!("/v1/backup/proofs/inclusion?leaf_hash={}", "ab".repeat(32)));
