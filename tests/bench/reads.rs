@@ -10,6 +10,7 @@
 //! Linux only.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops at that line")]
 
+#[expect(dead_code, reason = "the benchmark of appends says more of what it measured")]
 #[path = "append/load.rs"]
 mod append;
 #[path = "reads/bare.rs"]
@@ -18,6 +19,7 @@ mod bare;
 mod client;
 #[path = "reads/fill.rs"]
 mod fill;
+#[expect(dead_code, reason = "the benchmark of appends asks more of its log")]
 #[path = "append/log.rs"]
 mod log;
 #[path = "reads/served.rs"]

@@ -2,6 +2,11 @@
 
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countermark_bundle::identity::Timestamp;
+use countermark_signer_policy::access_token::{Audience, KeySet};
+
 use crate::support::{Home, countermark, ends_with, json, text};
 
 /// Every verb that does something, found by walking `--help`.
@@ -95,4 +100,40 @@ fn a_trust_file_that_tolerates_no_faulty_witness_is_refused() {
             ends_with(0, &["trust", "show", out.to_str().unwrap()]);
         }
     }
+}
+
+#[test]
+fn a_token_issuer_signs_with_the_algorithm_of_its_role_and_a_log_takes_it_under_its_key_set() {
+    let home = Home::new();
+    fs::create_dir(home.data()).unwrap();
+    let passphrase = home.path("passphrase");
+    for (role, algorithm, alg) in [("token-issuer", "ed25519", "EdDSA"), ("token-issuer-p384", "ecdsa-p384", "ES384")] {
+        let (file, set) = (home.path(&format!("{role}.key")), home.path(&format!("{role}.json")));
+        let [file, set, passphrase] = [&file, &set, &passphrase].map(|path| path.to_str().unwrap());
+        let made = json(&["keys", "new", "--role", role, "--key-file", file, "--passphrase-file", passphrase]);
+        assert_eq!(made["algorithm"], algorithm);
+        let public_key = made["public_key"].as_str().unwrap();
+        let keyset = ["token", "keyset", "--issuer", "i", "--public-key", public_key, "--out", set];
+        ends_with(0, &[&keyset[..], &["--algorithm", algorithm]].concat());
+        let mut new = vec!["token", "new", "--issuer", "i", "--subject", "robot", "--audience", "log.example"];
+        new.extend([
+            "--namespace",
+            "backup",
+            "--scope",
+            "entries",
+            "--key-file",
+            file,
+            "--passphrase-file",
+            passphrase,
+        ]);
+        let token = json(&new)["token"].as_str().unwrap().to_owned();
+        let keys = KeySet::parse(&fs::read(set).unwrap()).unwrap();
+        let audience = Audience::new("log.example").unwrap();
+        let verified = keys.find_key(&token).unwrap().verify(&audience).unwrap();
+        assert!(!verified.has_expired(Timestamp::from_unix(0).unwrap()));
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&header).unwrap()["alg"], alg);
+    }
+    let agrees = ["token", "keyset", "--issuer", "i", "--algorithm", "x25519", "--public-key", "07", "--out", "none"];
+    assert!(ends_with(2, &agrees).contains("signs no tokens"));
 }

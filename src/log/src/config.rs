@@ -13,6 +13,7 @@
 //! # behind_tls_proxy = true                # this or [tls] is needed to take tokens on an address that is not loopback
 //! # submission_deadline_ms = 10000
 //! # scrub_entries_per_second = 2000       # the pace at which stored entries are recomputed in the background; 0: never
+//! # tile_cache_bytes = 67108864            # hash tiles of each namespace that are kept in memory
 //! # metrics_listen = "127.0.0.1:9380"     # GET /metrics for Prometheus; without it nothing is measured
 //!
 //! # [limits.raw]                           # of each submitter (issuer and subject) to all logs of a kind; 0: no limit
@@ -89,6 +90,7 @@ pub(crate) use database::read_url;
 
 use crate::limits::Limits;
 use crate::objects::location::{Location, LocationError};
+use crate::proofs::TILE_CACHE_BYTES;
 use database::PostgresText;
 use limits::LimitsText;
 use namespace::NamespaceText;
@@ -97,6 +99,10 @@ use namespace::NamespaceText;
 const SUBMISSION_DEADLINE_MS: u64 = 10_000;
 /// The pace of the scrubber unless the file says otherwise: a million entries in eight minutes.
 const SCRUB_ENTRIES_PER_SECOND: u32 = 2_000;
+/// The least of a tile cache: 1 MiB, or every proof would read the upper levels again.
+const TILE_CACHE_BYTES_MIN: u64 = 1 << 20;
+/// The most of a tile cache: 1 TiB.
+const TILE_CACHE_BYTES_MAX: u64 = 1 << 40;
 /// The longest that a submission may wait: one minute.
 const SUBMISSION_DEADLINE_MS_MAX: u64 = 60_000;
 
@@ -119,6 +125,8 @@ pub struct Config {
     pub register: Location,
     /// The pace of the scrubber; 0 is none.
     pub scrub_entries_per_second: u32,
+    /// The bytes of each namespace's full hash tiles that are kept in memory.
+    pub tile_cache_bytes: usize,
     /// Where `/metrics` is served; nowhere unless said.
     pub metrics_listen: Option<SocketAddr>,
     /// Where everything that is published is exported to.
@@ -212,6 +220,12 @@ pub enum ConfigError {
         /// What was found.
         found: u64,
     },
+    /// A cache that holds no tile, or that no machine has room for.
+    #[error("tile_cache_bytes must be {TILE_CACHE_BYTES_MIN} to {TILE_CACHE_BYTES_MAX}, found {found}")]
+    TileCache {
+        /// What was found.
+        found: u64,
+    },
     /// Limits of submitters that cannot be kept.
     #[error(transparent)]
     Limits(#[from] LimitsError),
@@ -271,6 +285,7 @@ struct ConfigText {
     submission_deadline_ms: Option<u64>,
     metrics_listen: Option<SocketAddr>,
     scrub_entries_per_second: Option<u32>,
+    tile_cache_bytes: Option<u64>,
     #[serde(default)]
     limits: LimitsText,
     #[serde(rename = "namespace", default)]
@@ -335,6 +350,7 @@ impl Config {
             token_keys: text.token_keys.map(|path| folder.join(path)),
             database,
             metrics_listen: text.metrics_listen,
+            tile_cache_bytes: tile_cache_bytes(text.tile_cache_bytes)?,
             scrub_entries_per_second: text.scrub_entries_per_second.unwrap_or(SCRUB_ENTRIES_PER_SECOND),
             register,
             export,
@@ -344,6 +360,13 @@ impl Config {
             namespaces,
         })
     }
+}
+
+fn tile_cache_bytes(said: Option<u64>) -> Result<usize, ConfigError> {
+    let Some(found) = said else { return Ok(TILE_CACHE_BYTES) };
+    let refused = ConfigError::TileCache { found };
+    let in_range = (TILE_CACHE_BYTES_MIN..=TILE_CACHE_BYTES_MAX).contains(&found);
+    usize::try_from(found).ok().filter(|_| in_range).ok_or(refused)
 }
 
 fn location(field: &'static str, text: &str, folder: &Path) -> Result<Location, ConfigError> {

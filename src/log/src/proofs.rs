@@ -26,8 +26,9 @@ use crate::stage::Tree;
 
 use cache::Cache;
 
-/// The bytes of full hash tiles kept in memory: 32 MiB, 4,096 tiles, the lowest level of a million entries.
-const TILE_CACHE_BYTES_MAX: usize = 32 << 20;
+/// The bytes of full hash tiles kept in memory unless said otherwise: 64 MiB, 8,192 tiles, the lowest level of two million
+/// entries.
+pub(crate) const TILE_CACHE_BYTES: usize = 64 << 20;
 /// The bytes of full entry bundles kept in memory.
 const BUNDLE_CACHE_BYTES_MAX: usize = 64 << 20;
 
@@ -79,9 +80,14 @@ impl TileReader {
             origin,
             store,
             committed,
-            tiles: Cache::new(TILE_CACHE_BYTES_MAX),
+            tiles: Cache::new(TILE_CACHE_BYTES),
             bundles: Cache::new(BUNDLE_CACHE_BYTES_MAX),
         }
+    }
+
+    /// The same with room for so many bytes of full hash tiles.
+    pub(crate) fn keeping(self, tile_cache_bytes: usize) -> Self {
+        Self { tiles: Cache::new(tile_cache_bytes), ..self }
     }
 
     /// What it reads from.

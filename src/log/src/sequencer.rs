@@ -76,6 +76,8 @@ pub struct NamespaceSettings {
     pub recosign_every: Duration,
     /// The deadline of one call to a witness.
     pub witness_timeout: Duration,
+    /// The bytes of full hash tiles that are kept in memory.
+    pub tile_cache_bytes: usize,
 }
 
 impl NamespaceSettings {

@@ -33,7 +33,7 @@ use crate::objects::access::{Access, AccessError};
 use crate::objects::bucket::CALL_TIMEOUT;
 use crate::ports::{HeadRegister, WriterEpoch};
 use crate::scrub::Scrubbing;
-use crate::sequencer::{self, Ended, NamespaceHandle, Ports, StartError};
+use crate::sequencer::{self, Ended, NamespaceHandle, NamespaceSettings, Ports, StartError};
 use crate::stores::{OpenStoreError, Stores};
 use crate::witness_client::{ClientError, HttpWitnessClient};
 
@@ -234,7 +234,7 @@ async fn start_all(config: &Config, outside: &Outside) -> Result<Namespaces, Ser
     };
     let mut started = Namespaces::default();
     for namespace in &config.namespaces {
-        match start(&stores, namespace, &register, outside).await {
+        match start(&stores, namespace, config.tile_cache_bytes, &register, outside).await {
             Ok((handle, task)) => {
                 started.handles.push(handle.clone());
                 started.ends.spawn(async move { (handle, task.await) });
@@ -287,10 +287,11 @@ async fn lock_start(folder: &Path) -> Result<Option<File>, ServeError> {
 async fn start(
     stores: &Stores,
     namespace: &NamespaceConfig,
+    tile_cache_bytes: usize,
     register: &Arc<dyn HeadRegister>,
     outside: &Outside,
 ) -> Result<Started, ServeNamespaceError> {
-    let settings = namespace.open()?;
+    let settings = NamespaceSettings { tile_cache_bytes, ..namespace.open()? };
     let ports = Ports {
         store: stores.existing(namespace).await?,
         register: register.clone(),

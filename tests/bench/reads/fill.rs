@@ -52,7 +52,7 @@ pub fn fill(folder: &Path, namespace: &str, size: u64) {
                     ((log_id << INDEX_BITS) + i64::try_from(index).unwrap(), bytes)
                 })
                 .collect();
-            insert(&mut transaction, "entry (entry_id, bytes)", &entries, |row, (id, bytes)| {
+            insert(&mut transaction, "entry (entry_id, bytes)", &entries, |mut row, (id, bytes)| {
                 row.push_bind(*id).push_bind(&bytes[..]);
             })
             .await;
@@ -61,7 +61,7 @@ pub fn fill(folder: &Path, namespace: &str, size: u64) {
                 &mut transaction,
                 "full_tile (log_id, level, tile_index, hashes)",
                 &full,
-                |row, (level, at, hashes)| {
+                |mut row, (level, at, hashes)| {
                     row.push_bind(log_id).push_bind(*level).push_bind(*at).push_bind(&hashes[..]);
                 },
             )
@@ -71,7 +71,7 @@ pub fn fill(folder: &Path, namespace: &str, size: u64) {
         keys.sort_unstable();
         for keys in keys.chunks(ROWS) {
             let columns = "entry_key (log_id, key, leaf_index, is_identity, is_leaf_hash)";
-            insert(&mut transaction, columns, keys, |row, (key, index)| {
+            insert(&mut transaction, columns, keys, |mut row, (key, index)| {
                 row.push_bind(log_id).push_bind(&key[..]).push_bind(i64::from(*index)).push("1").push("1");
             })
             .await;
@@ -85,9 +85,14 @@ pub fn fill(folder: &Path, namespace: &str, size: u64) {
 /// The right edge, the head and the size.
 async fn finish(connection: &mut SqliteConnection, folder: &Path, namespace: &str, log_id: i64, tree: &Tiles) {
     let partial: Vec<(i64, i64, &[u8])> = tree.levels.partial();
-    insert(connection, "partial_tile (log_id, level, tile_index, hashes)", &partial, |row, (level, index, hashes)| {
-        row.push_bind(log_id).push_bind(*level).push_bind(*index).push_bind(*hashes);
-    })
+    insert(
+        connection,
+        "partial_tile (log_id, level, tile_index, hashes)",
+        &partial,
+        |mut row, (level, index, hashes)| {
+            row.push_bind(log_id).push_bind(*level).push_bind(*index).push_bind(*hashes);
+        },
+    )
     .await;
     let (size, root) = (tree.edge.size(), tree.edge.root());
     let note = sign(folder, namespace, size, root);

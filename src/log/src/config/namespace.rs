@@ -22,6 +22,7 @@ pub use error::{NamespaceConfigError, OpenNamespaceError};
 
 use crate::foundation::{Foundation, RawFoundation};
 use crate::ports::WitnessEndpoint;
+use crate::proofs::TILE_CACHE_BYTES;
 use crate::sequencer::{Certifying, NamespaceSettings};
 
 /// How many faulty witnesses a quorum must stand unless told otherwise.
@@ -249,6 +250,7 @@ impl NamespaceConfig {
             witnesses: self.witnesses.clone(),
             recosign_every: self.recosign_every,
             witness_timeout: self.witness_timeout,
+            tile_cache_bytes: TILE_CACHE_BYTES,
         })
     }
 

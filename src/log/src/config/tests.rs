@@ -418,3 +418,19 @@ fn a_witness_policy_that_is_none_or_too_long_is_refused() {
         }
     }
 }
+
+#[test]
+fn limits_and_the_tile_cache_are_read_and_refused_by_name() {
+    let house = House::new(&["backup"]);
+    assert_eq!(house.config().limits, Limits::default());
+    assert_eq!(house.config().tile_cache_bytes, TILE_CACHE_BYTES);
+    let said =
+        house.parse(&format!("tile_cache_bytes = 1048576\n{}\n[limits.raw]\nunder_way = 0\n", house.text)).unwrap();
+    assert_eq!((said.tile_cache_bytes, said.limits.raw.under_way), (1 << 20, None));
+    for found in [0, (1 << 20) - 1, (1 << 40) + 1] {
+        let refused = house.parse(&format!("tile_cache_bytes = {found}\n{}", house.text)).unwrap_err();
+        assert!(matches!(refused, ConfigError::TileCache { found: said } if said == found), "{refused}");
+    }
+    let refused = house.parse(&format!("{}\n[limits.raw]\nsubmissions_burst = 0\n", house.text)).unwrap_err();
+    assert!(matches!(refused, ConfigError::Limits(_)), "{refused}");
+}

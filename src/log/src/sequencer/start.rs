@@ -233,7 +233,8 @@ fn spawn(
     let (ended_sender, ended) = watch::channel(false);
     let rounds = Arc::new(Mutex::new(WitnessRounds::unheard(&settings.witnesses)));
     let store: Arc<dyn StoreReader> = ports.store.clone();
-    let reader = Arc::new(TileReader::new(settings.origin.clone(), store, views.committed.clone()));
+    let reader = TileReader::new(settings.origin.clone(), store, views.committed.clone());
+    let reader = Arc::new(reader.keeping(settings.tile_cache_bytes));
     let owner = Owner {
         settings: Arc::clone(settings),
         log_key,

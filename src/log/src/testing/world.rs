@@ -145,6 +145,7 @@ impl World {
             witnesses: self.endpoints.clone(),
             recosign_every: self.recosign_every,
             witness_timeout: self.witness_timeout,
+            tile_cache_bytes: crate::proofs::TILE_CACHE_BYTES,
         }
     }
 

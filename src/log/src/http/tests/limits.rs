@@ -2,12 +2,14 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, header};
 use http_body::{Frame, SizeHint};
+use tokio::sync::Notify;
 use tokio::time::advance;
 
 use super::Bench;
@@ -41,22 +43,28 @@ impl HttpBody for NeverRead {
     }
 }
 
-/// A body whose length is not said, and which ends only if it is told.
-struct Piecewise {
-    pieces: Vec<Bytes>,
-    ends: bool,
-}
+/// A body whose length is not said.
+struct Piecewise(Vec<Bytes>);
 
 impl HttpBody for Piecewise {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.pieces.pop() {
-            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            None if self.ends => Poll::Ready(None),
-            None => Poll::Pending,
-        }
+        Poll::Ready(self.0.pop().map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+/// A body that never comes, and says so when it is waited for.
+struct Awaited(Arc<Notify>);
+
+impl HttpBody for Awaited {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.notify_one();
+        Poll::Pending
     }
 }
 
@@ -95,7 +103,7 @@ async fn a_length_that_is_said_is_refused_before_a_byte_is_read() {
 #[tokio::test(start_paused = true)]
 async fn a_length_that_is_not_said_is_charged_before_the_log_hears_of_it() {
     let bench = limited(Allowance { bytes: rate(10), ..Allowance::NONE }).await;
-    let body = |pieces: usize| Body::new(Piecewise { pieces: vec![Bytes::from_static(&[7; 64]); pieces], ends: true });
+    let body = |pieces: usize| Body::new(Piecewise(vec![Bytes::from_static(&[7; 64]); pieces]));
     let refused = bench.submit(ADD, body(11)).await;
     assert_eq!((refused.status, refused.problem().as_str()), (429, "rate-limited"));
     assert_eq!(bench.handle.committed().0.get(), 0);
@@ -108,19 +116,15 @@ async fn a_length_that_is_not_said_is_charged_before_the_log_hears_of_it() {
 #[tokio::test(start_paused = true)]
 async fn who_has_too_much_under_way_waits_for_an_answer_first() {
     let max = NonZeroUsize::new(1);
-    let bench = std::sync::Arc::new(limited(Allowance { under_way: max, ..Allowance::NONE }).await);
+    let bench = Arc::new(limited(Allowance { under_way: max, ..Allowance::NONE }).await);
+    let awaited = Arc::new(Notify::new());
     let slow = tokio::spawn({
-        let bench = bench.clone();
-        async move { bench.submit(ADD, Body::new(Piecewise { pieces: vec![], ends: false })).await }
+        let (bench, body) = (bench.clone(), Body::new(Awaited(awaited.clone())));
+        async move { bench.submit(ADD, body).await }
     });
     // The first has its place when it waits for its body.
-    let refused = loop {
-        let answer = bench.submit(ADD, "x").await;
-        if answer.status != 200 {
-            break answer;
-        }
-        tokio::task::yield_now().await;
-    };
+    awaited.notified().await;
+    let refused = bench.submit(ADD, "x").await;
     assert_eq!((refused.status, refused.problem().as_str()), (429, "rate-limited"));
     assert_eq!((refused.header("retry-after"), &refused.problem_document()["limit"]), ("1", &"under-way".into()));
     slow.abort();
