@@ -73,6 +73,9 @@ pub enum PostgresUrlError {
         /// Which part.
         part: UrlPart,
     },
+    /// A parameter that the library would pass over, after writing its value into the log.
+    #[error("it has a parameter that is not known; a typo would be ignored otherwise")]
+    UnknownParameter,
     /// A parameter was refused.
     #[error("it has a parameter that is not understood")]
     Parameter(#[source] sqlx::Error),
@@ -96,6 +99,9 @@ impl PostgresUrl {
         }
         if url.path().trim_start_matches('/').is_empty() && !has(&["dbname"]) {
             return Err(missing(UrlPart::Database));
+        }
+        if url.query_pairs().any(|(name, _)| !is_known(&name)) {
+            return Err(PostgresUrlError::UnknownParameter);
         }
         let options = PgConnectOptions::from_str(text).map_err(PostgresUrlError::Parameter)?;
         let place = PostgresPlace {
@@ -131,6 +137,31 @@ impl fmt::Debug for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PostgresUrl({})", self.place)
     }
+}
+
+/// Whether the library takes a parameter of this name.
+fn is_known(name: &str) -> bool {
+    const KNOWN: [&str; 18] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+    ];
+    KNOWN.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
 }
 
 /// A socket, `localhost`, or an address of the loopback.
@@ -181,6 +212,13 @@ mod tests {
         assert!(matches!(refused("mysql://log@db/countermark"), PostgresUrlError::OtherScheme));
         let error = refused("postgres://log@db/countermark?sslmode=maybe");
         assert!(matches!(error, PostgresUrlError::Parameter(_)), "{error}");
+        // A typo of `password`, for example.
+        let error = refused("postgres://log@db/countermark?pasword=hunter2");
+        assert!(matches!(error, PostgresUrlError::UnknownParameter), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(
+            PostgresUrl::parse("postgres://log@db/countermark?options[search_path]=x&application_name=log").is_ok()
+        );
     }
 
     #[test]
