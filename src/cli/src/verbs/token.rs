@@ -37,22 +37,24 @@ pub enum Command {
 }
 
 /// Who makes a token and whom it is for.
+// Not required one by one: a verb that has a token already needs none of them, any other all.
 #[derive(Debug, Args)]
+#[group(requires_all = ["key_file", "passphrase_file", "issuer", "subject", "audience"])]
 pub struct Parties {
     /// The token issuer's key file
-    #[arg(long = "token-key-file", visible_alias = "key-file", value_name = "FILE")]
+    #[arg(long = "token-key-file", visible_alias = "key-file", value_name = "FILE", required = false)]
     pub key_file: PathBuf,
     /// Its passphrase file
-    #[arg(long = "token-passphrase-file", visible_alias = "passphrase-file", value_name = "FILE")]
+    #[arg(long = "token-passphrase-file", visible_alias = "passphrase-file", value_name = "FILE", required = false)]
     pub passphrase_file: PathBuf,
     /// The issuer's name, as the log knows it
-    #[arg(long)]
+    #[arg(long, required = false)]
     pub issuer: String,
     /// Whom the token is for
-    #[arg(long)]
+    #[arg(long, required = false)]
     pub subject: String,
     /// The service that shall accept it: the authority's name
-    #[arg(long)]
+    #[arg(long, required = false)]
     pub audience: String,
 }
 
