@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
         b'p' => log.ask("POST", &format!("/v1/digests/{text}"), Some(bearer), body),
         b'a' => {
             let status = log.ask("POST", "/v1/digests/add", Some(text), body);
-            assert!(status == 401 || status == 400, "a stranger's token: {status}");
+            assert!((400..500).contains(&status), "a stranger's token: {status}");
             status
         }
         _ => return,
