@@ -62,7 +62,8 @@ impl Book {
         let address = url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let headers: String = authorization.iter().map(|value| format!("authorization: {value}\r\n")).collect();
+        let headers =
+            authorization.iter().map(|value| format!("authorization: {value}\r\n")).collect::<Vec<_>>().concat();
         let length = body.len();
         write!(stream, "{method} {path} HTTP/1.0\r\nhost: {address}\r\n{headers}content-length: {length}\r\n\r\n")
             .unwrap();
@@ -112,7 +113,8 @@ fn plant_keys(book: &mut Book, folder: &Path) {
         let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         let sealed = STANDARD.decode(document["sealed"].as_str().unwrap()).unwrap();
         let plain = passphrases.iter().find_map(|passphrase| open(&sealed, passphrase));
-        let plain: Value = serde_json::from_slice(&plain.unwrap_or_else(|| panic!("{path:?} does not open"))).unwrap();
+        let plain: Value =
+            serde_json::from_slice(&plain.unwrap_or_else(|| panic!("{} does not open", path.display()))).unwrap();
         let seed = hex::decode(plain["secret"].as_str().unwrap()).unwrap();
         book.plant(&format!("the key {}", path.file_name().unwrap().display()), &seed);
         keys += 1;

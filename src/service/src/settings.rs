@@ -98,9 +98,8 @@ impl Form {
     fn value(self, text: &str) -> Option<Value> {
         match self {
             Self::Address => text.parse::<SocketAddr>().is_ok().then(|| Value::String(text.to_owned())),
-            Self::Path => absolute(text),
             Self::Place if text.contains("://") => Some(Value::String(text.to_owned())),
-            Self::Place => absolute(text),
+            Self::Path | Self::Place => absolute(text),
             Self::Text => (!text.is_empty()).then(|| Value::String(text.to_owned())),
             Self::Number => text.parse::<i64>().ok().filter(|number| *number >= 0).map(Value::Integer),
             Self::Switch => text.parse::<bool>().ok().map(Value::Boolean),

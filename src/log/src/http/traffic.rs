@@ -181,19 +181,19 @@ mod tests {
         }
     }
 
-    fn note(traffic: &Traffic, method: Method, path: &str, kind: ProblemKind) {
+    fn note(traffic: &Traffic, method: &Method, path: &str, kind: ProblemKind) {
         let answer = Problem::new(kind, "a detail").into_response();
-        traffic.note(&Asked { method: &method, path, route: None }, &answer, Duration::ZERO);
+        traffic.note(&Asked { method, path, route: None }, &answer, Duration::ZERO);
     }
 
     #[test]
     fn refused_submissions_and_our_failures_are_remembered_and_readers_only_counted() {
         let traffic = traffic();
-        note(&traffic, Method::GET, "/backup/tile/x", ProblemKind::MalformedTilePath);
-        note(&traffic, Method::GET, "/readyz", ProblemKind::NotReady);
-        note(&traffic, Method::GET, "/v1/backup/entries/1", ProblemKind::Fault);
-        note(&traffic, Method::POST, "/v1/backup/statements", ProblemKind::TokenExpired);
-        note(&traffic, Method::POST, "/v1/other/statements", ProblemKind::UnknownNamespace);
+        note(&traffic, &Method::GET, "/backup/tile/x", ProblemKind::MalformedTilePath);
+        note(&traffic, &Method::GET, "/readyz", ProblemKind::NotReady);
+        note(&traffic, &Method::GET, "/v1/backup/entries/1", ProblemKind::Fault);
+        note(&traffic, &Method::POST, "/v1/backup/statements", ProblemKind::TokenExpired);
+        note(&traffic, &Method::POST, "/v1/other/statements", ProblemKind::UnknownNamespace);
         let found: Vec<_> =
             traffic.refusals().into_iter().map(|one| (one.namespace, one.r#type, one.status, one.count)).collect();
         let backup = || Some("backup".to_owned());
@@ -207,15 +207,15 @@ mod tests {
     #[test]
     fn a_flood_of_one_refusal_takes_one_place_and_all_are_bounded() {
         let traffic = traffic();
-        note(&traffic, Method::POST, "/v1/backup/add", ProblemKind::Frozen);
+        note(&traffic, &Method::POST, "/v1/backup/add", ProblemKind::Frozen);
         for _ in 0..1_000 {
-            note(&traffic, Method::POST, "/v1/backup/add", ProblemKind::TokenMissing);
+            note(&traffic, &Method::POST, "/v1/backup/add", ProblemKind::TokenMissing);
         }
         let found: Vec<_> = traffic.refusals().into_iter().map(|one| (one.r#type, one.count)).collect();
         assert_eq!(found, [("token-missing", 1_000), ("frozen", 1)]);
         for kind in ProblemKind::ALL {
-            note(&traffic, Method::POST, "/v1/backup/add", *kind);
-            note(&traffic, Method::POST, "/v1/stranger/add", *kind);
+            note(&traffic, &Method::POST, "/v1/backup/add", *kind);
+            note(&traffic, &Method::POST, "/v1/stranger/add", *kind);
         }
         assert_eq!((traffic.refusals().len(), traffic.seen().last.len()), (REFUSALS_SHOWN_MAX, REFUSALS_MAX));
     }

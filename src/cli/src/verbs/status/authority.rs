@@ -217,6 +217,8 @@ fn section(name: &str, header: &[&str], rows: Vec<Vec<Cell>>) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use serde_json::json;
 
     use super::*;

@@ -23,7 +23,7 @@ pub fn page(document: &Value) -> anyhow::Result<String> {
         let Some(header) = list.first().and_then(Value::as_object) else { continue };
         let header: Vec<&str> = header.keys().map(String::as_str).collect();
         let rows = list.iter().map(|row| header.iter().map(|column| text(&row[*column]).into()).collect()).collect();
-        page += &format!("\n{}\n{}\n", present::bold(name), present::coloured_table(&header, rows));
+        page = format!("{page}\n{}\n{}\n", present::bold(name), present::coloured_table(&header, rows));
     }
     Ok(page + &format!("\n{}\n", present::dim(NOT_VERIFIED)))
 }

@@ -56,7 +56,7 @@ async fn a_witness_that_fails_after_it_cosigned_does_not_cosign() {
     };
     let fail = async {
         while shown().await {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, fail).await.unwrap();
