@@ -192,7 +192,7 @@ impl Account {
 pub(crate) struct Place {
     account: Arc<Account>,
     clock: RuntimeClock,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
@@ -248,7 +248,7 @@ impl Accounts {
             let retry_after = until.wait_time_from(self.clock.now());
             return Err(Exceeded::Submissions { burst: *burst, each: *each, retry_after });
         }
-        Ok(Place { account, clock: self.clock.clone(), _place: place })
+        Ok(Place { account, clock: self.clock.clone(), _permit: place })
     }
 
     fn account(&self, claims: &AccessClaims) -> Result<Arc<Account>, Exceeded> {
