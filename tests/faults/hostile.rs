@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(50);
 /// How long an honest caller waits for one answer before it tries again.
 const HONEST_PATIENCE: Duration = Duration::from_secs(10);
 /// The most memory that the log may ever have had: twice of what it needs, measured.
-const MEMORY_KIB_MAX: u64 = 800 * 1_024;
+const MEMORY_KIB_MAX: u64 = 400 * 1_024;
 /// A bundle of this many entries of this many bytes is almost as large as one can be: 15 MiB.
 const ENTRIES: usize = 256;
 const ENTRY_BYTES: usize = 60_000;

@@ -245,13 +245,11 @@ pub async fn serve(
     let router = http::router(served, Attesting::at(address));
     tracing::info!(%address, scheme = scheme(tls.as_ref()), "listens");
     on_ready(address);
-    match fleet {
-        Some(fleet) => serve_beside(fleet, listener, tls, router, shutdown).await,
-        None => {
-            serve_until(listener, tls, router, shutdown).await;
-            Ok(())
-        }
+    if let Some(fleet) = fleet {
+        return serve_beside(fleet, listener, tls, router, shutdown).await;
     }
+    serve_until(listener, tls, router, shutdown).await;
+    Ok(())
 }
 
 /// Serves while the member takes part in its fleet, and ends both when either ends.

@@ -216,9 +216,8 @@ mod tests {
             std::fs::write(&config, text).unwrap();
             let address = address.map(|address| address.parse().unwrap());
             let arguments = StatusArgs { config, address, url: url.map(str::to_owned) };
-            page_url(&Config::load(&arguments.config).unwrap(), &arguments).map_err(|error| {
+            page_url(&Config::load(&arguments.config).unwrap(), &arguments).inspect_err(|error| {
                 assert_eq!(error.exit_class().code(), 2);
-                error
             })
         };
         assert_eq!(with(EXAMPLE, None, None).unwrap(), "http://127.0.0.1:7302");

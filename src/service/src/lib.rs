@@ -11,6 +11,7 @@
 //! It knows nothing of logs, keys or formats. Invariant: a service prints exactly one line on standard output, after its
 //! socket is bound.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 pub mod bearer;
 pub mod configuration;

@@ -123,6 +123,9 @@ pub enum TlsError {
         /// What the TLS library says.
         source: rustls::Error,
     },
+    /// Fault: the TLS library has no cipher suites for both versions.
+    #[error("[tls]: TLS 1.2 and 1.3 cannot be spoken")]
+    Versions(#[source] rustls::Error),
     /// The system's signals cannot be awaited.
     #[error("[tls]: cannot watch for SIGHUP")]
     Signal(#[source] io::Error),
@@ -210,7 +213,7 @@ impl Tls {
         let pair = Arc::new(Pair { files, in_force, seen: Mutex::new(seen) });
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .expect("the provider has cipher suites of both versions")
+            .map_err(TlsError::Versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&pair) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

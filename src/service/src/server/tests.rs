@@ -15,7 +15,7 @@ fn limits() -> Limits {
     Limits {
         connections_max: 4,
         head_max: Duration::from_millis(500),
-        idle_max: Duration::from_secs(600),
+        idle_max: Duration::from_mins(10),
         stall_max: Duration::from_millis(500),
         upload_time_max: Duration::from_millis(500),
         sweep_every: Duration::from_millis(20),
@@ -279,7 +279,7 @@ async fn a_body_arrives_before_its_handler_is_called_and_a_slow_one_never_does()
     assert!(ask(&mut slow, &format!("{head}1234")).await.starts_with("HTTP/1.1 408"));
     assert!(timeout(Duration::ZERO, called.notified()).await.is_err(), "a handler was called");
     let mut whole = running.connect().await;
-    assert!(ask(&mut whole, &format!("{head}12345")).await.ends_with("5"));
+    assert!(ask(&mut whole, &format!("{head}12345")).await.ends_with('5'));
     let mut broken = running.connect().await;
     broken.write_all(format!("{head}12").as_bytes()).await.unwrap();
     broken.shutdown().await.unwrap();
@@ -295,11 +295,11 @@ async fn bodies_that_arrive_for_longest_give_way() {
     // It is there as soon as somebody else's request is answered on a connection that came later.
     assert!(running.get("/").await.ends_with("here"));
     let mut quick = running.connect().await;
-    assert!(ask(&mut quick, &format!("{head}12345")).await.ends_with("5"));
+    assert!(ask(&mut quick, &format!("{head}12345")).await.ends_with('5'));
     let mut piece = running.connect().await;
     piece.write_all(head.as_bytes()).await.unwrap();
     assert!(to_end(&mut slow).await.starts_with("HTTP/1.1 503"));
-    assert!(ask(&mut piece, "12345").await.ends_with("5"));
+    assert!(ask(&mut piece, "12345").await.ends_with('5'));
 }
 
 #[tokio::test]
