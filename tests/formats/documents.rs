@@ -116,11 +116,8 @@ fn every_message_of_the_runbook_is_one_of_the_code() {
 fn every_field_of_the_runbooks_configurations_is_known() {
     let files = ["witness/src/config.rs", "src/log/src/config.rs", "src/log/src/config/namespace.rs"];
     let others = ["src/log/src/config/database.rs", "src/countersigner/src/config.rs", "src/bundle/src/key.rs"];
-<<<<<<< HEAD
     let others = others.into_iter().chain(["src/log/src/objects/access.rs", "src/log/src/config/limits.rs"]);
-=======
-    let others = others.into_iter().chain(["src/log/src/objects/access.rs", "src/service/src/tls.rs"]);
->>>>>>> transport
+    let others = others.chain(["src/service/src/tls.rs"]);
     let files = files.into_iter().chain(others).chain(["vault/src/config.rs", "vault/src/config/fleet.rs"]);
     let sources: String = files.map(document).collect();
     let runbook = document("RUNBOOK.md");
