@@ -100,6 +100,9 @@ counter_file = "counter"
 sealing_key_file = "sealing.key"
 account_issuers = [{ issuer = "accounts", public_key = "1398f62c6d1a457c51ba6a4b5f3dbd2f69fca93216218dc8997e416bd17d93ca" }]
 """
+# Batches of one command about one account, in postcard: a minute after the heads of the examples, each operation.
+MINUTE_AFTER = bytes.fromhex("f8be83d806")
+BATCHES = [bytes([1]) + MINUTE_AFTER + bytes([1, 2]) + bytes(32) + bytes([operation]) + bytes(420) for operation in range(7)]
 AGE = b"age-encryption.org/v1\n-> X25519 " + b"A" * 43 + b"\n" + b"A" * 43 + b"\n--- " + b"A" * 43 + b"\n" + bytes(48)
 
 SEEDS = {
@@ -153,7 +156,7 @@ SEEDS = {
         b"pstatements\n" + EXAMPLES["http-submission"],
         b"a" + line("access-token") + b"\nan entry",
     ],
-    "machine": [bytes([0]), bytes([1, 60, 1, 3]), bytes([1, 0, 0, 0, 0])],
+    "machine": [bytes([0]), bytes([1, 60, 1, 3]), bytes([1, 0, 0, 0, 0]), *BATCHES],
     "member_report": [EXAMPLES["member-report"]],
     "names": [b"fleet-1", b"2026-11-21T09:30:00Z", b"0" * 64, b"log.example/backup", EXAMPLES["public-key"]],
     "namespace_state": [b"".join(EXAMPLES[name] for name in ENTRIES[:5])],

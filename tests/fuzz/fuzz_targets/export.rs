@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::OnceLock;
 
 use countermark_fuzz::{folder, trust};
-use countermark_log::objects::Location;
+use countermark_log::objects::location::Location;
 use countermark_log::serve_static::{StaticConfig, serve_static};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use countermark_bundle::Namespace;
 use countermark_client::fetch::{self, Timeouts};
-use countermark_log::objects::Location;
+use countermark_log::objects::location::Location;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use countermark_bundle::identity::{Name, Timestamp};
 use countermark_bundle::{Namespace, PublicKey};
@@ -67,7 +67,12 @@ impl Log {
                 let on_ready = |address| ready.send(address).unwrap();
                 runtime.block_on(countermark_log::serve::serve(config, on_ready, std::future::pending())).unwrap();
             });
-            Self { token, connection: Connection::to(address.recv().unwrap()) }
+            let connection = Connection::to(address.recv().unwrap());
+            // Before its first head a log says 503.
+            while connection.ask("GET", "/digests/checkpoint", None, &[]) != 200 {
+                thread::sleep(Duration::from_millis(10));
+            }
+            Self { token, connection }
         })
     }
 
@@ -218,7 +223,8 @@ impl AnyAnswer {
         static ANSWERS: AnyAnswer =
             AnyAnswer { said: Mutex::new(Vec::new()), reader: OnceLock::new(), runtime: OnceLock::new() };
         ANSWERS.reader.get_or_init(|| {
-            rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
+            // Somebody else may have been first, with the same one.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = format!("http://{}", listener.local_addr().unwrap());
             thread::spawn(move || {
