@@ -215,8 +215,8 @@ mod tests {
             let config = folder.path().join("countersigner.toml");
             std::fs::write(&config, text).unwrap();
             let address = address.map(|address| address.parse().unwrap());
-            let arguments = StatusArgs { config, address, url: url.map(str::to_owned) };
-            page_url(&Config::load(&arguments.config).unwrap(), &arguments).inspect_err(|error| {
+            let arguments = StatusArgs { config: Configured::file(config), address, url: url.map(str::to_owned) };
+            page_url(&given(&arguments.config).unwrap(), &arguments).inspect_err(|error| {
                 assert_eq!(error.exit_class().code(), 2);
             })
         };
