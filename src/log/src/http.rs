@@ -145,10 +145,15 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         *router = std::mem::take(router).route(endpoint.route, endpoint.methods);
     }
     let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(answer::compressible());
-    let reading = reads.around(reading).layer(from_fn(answer::revalidated)).layer(compression).layer(from_fn(answer::weakened));
+    let reading =
+        reads.around(reading).layer(from_fn(answer::revalidated)).layer(compression).layer(from_fn(answer::weakened));
     let routes = reading.merge(submissions.around(submitting));
     let others = reads.around(Router::new().fallback(guard::not_found));
-    routes.method_not_allowed_fallback(guard::method_not_allowed).fallback_service(others).layer(cors()).with_state(service)
+    routes
+        .method_not_allowed_fallback(guard::method_not_allowed)
+        .fallback_service(others)
+        .layer(cors())
+        .with_state(service)
 }
 
 /// Pages of any site may read; none may submit in its visitor's name: submissions need a token, which no browser adds by

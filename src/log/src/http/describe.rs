@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::header::{Header, HeaderBuilder};
-use utoipa::openapi::path::{HttpMethod, Operation as Described, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{
+    HttpMethod, Operation as Described, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AllOfBuilder, Type};
@@ -92,7 +94,8 @@ impl Operation {
     pub(super) fn takes_json<T: ToSchema>(mut self, about: &'static str) -> Self {
         let schema = self.named::<T>();
         let body = RequestBodyBuilder::new().description(Some(about)).required(Some(Required::True));
-        self.builder = self.builder.request_body(Some(body.content("application/json", Content::new(Some(schema))).build()));
+        self.builder =
+            self.builder.request_body(Some(body.content("application/json", Content::new(Some(schema))).build()));
         self
     }
 
@@ -142,7 +145,8 @@ impl Operation {
     pub(super) fn finish(self) -> (Described, Vec<NamedSchema>) {
         let mut builder = self.builder;
         if matches!(self.method, HttpMethod::Get) {
-            let unchanged = ResponseBuilder::new().description("What the request knows by its `If-None-Match` is still so.");
+            let unchanged =
+                ResponseBuilder::new().description("What the request knows by its `If-None-Match` is still so.");
             builder = builder.response("304", unchanged.build());
         }
         for (status, kinds) in self.problems {
@@ -152,7 +156,8 @@ impl Operation {
     }
 
     fn response(&self, about: &'static str) -> ResponseBuilder {
-        let response = ResponseBuilder::new().description(about).header("cache-control", text_header("How long it may be kept."));
+        let response =
+            ResponseBuilder::new().description(about).header("cache-control", text_header("How long it may be kept."));
         match self.method {
             HttpMethod::Get => response.header("etag", text_header("For asking again with `If-None-Match`.")),
             _ => response,

@@ -71,7 +71,8 @@ impl<'q> Parameters<'q> {
 
     /// The 32 bytes in hex of a parameter, where it was given.
     pub(crate) fn digest(&self, name: &'static str) -> Result<Option<Digest>, Problem> {
-        let malformed = || Problem::new(ProblemKind::MalformedParameter, format!("{name} must be 64 lower-case hex digits"));
+        let malformed =
+            || Problem::new(ProblemKind::MalformedParameter, format!("{name} must be 64 lower-case hex digits"));
         self.text(name).map(|text| Digest::from_hex(text).ok_or_else(malformed)).transpose()
     }
 

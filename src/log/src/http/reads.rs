@@ -52,11 +52,7 @@ async fn entry_bytes(shown: &Shown, index: LeafIndex) -> Result<Arc<[u8]>, Probl
 }
 
 /// The leaf hash of an entry and its path in a tree of a size that was published or passed.
-async fn leaf_and_path(
-    shown: &Shown,
-    index: LeafIndex,
-    size: TreeSize,
-) -> Result<(LeafHash, InclusionProof), Problem> {
+async fn leaf_and_path(shown: &Shown, index: LeafIndex, size: TreeSize) -> Result<(LeafHash, InclusionProof), Problem> {
     within(&shown.published, index, size)?;
     shown.served.handle.inclusion_and_leaf(index, size).await?.ok_or_else(unreadable)
 }

@@ -5,8 +5,8 @@ use axum::routing::get;
 use super::{Endpoint, NAMED, SHOWN};
 use crate::http::describe::Operation;
 use crate::http::health::{self, Ready, Up};
-use crate::http::problem::ProblemKind::{MalformedParameter, NoSuchEpoch, NotReady, OtherKind};
 use crate::http::overview::{self, AuthorityDocument};
+use crate::http::problem::ProblemKind::{MalformedParameter, NoSuchEpoch, NotReady, OtherKind};
 use crate::http::{auditors, openapi};
 use crate::plexi::{Configuration, LastVerifiedEpoch, NamespaceInfo, Namespaces, SignatureResponse};
 
@@ -19,8 +19,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let overview = Operation::get("authority", "/v1/status", "The whole authority")
         .about("Nothing in it is signed, so nothing in it is proof.")
         .json::<AuthorityDocument<'_>>(200, "Every namespace as its own status says, and the last refusals.");
-    let described = Operation::get("openapi", "/openapi.json", "This description")
-        .json::<serde_json::Value>(200, "OpenAPI 3.1.");
+    let described =
+        Operation::get("openapi", "/openapi.json", "This description").json::<serde_json::Value>(200, "OpenAPI 3.1.");
     endpoints.push(Endpoint::read(get(health::healthz), healthz));
     endpoints.push(Endpoint::read(get(health::readyz), readyz));
     endpoints.push(Endpoint::read(get(overview::overview), overview));

@@ -46,11 +46,12 @@ fn about_entries() -> Vec<Endpoint> {
         .json::<ConsistencyDocument<'_>>(200, "An RFC 6962 consistency proof.")
         .problems(&SHOWN)
         .problems(&[BeyondPublishedHead, SizesOutOfOrder]);
-    let link = Operation::get("link", "/v1/{ns}/links", "The consistency link from a client's floor to the published head")
-        .needs("from")
-        .json::<LinkSchema>(200, "What a client needs beside a bundle.")
-        .problems(&SHOWN)
-        .problems(&[BeyondPublishedHead, SizesOutOfOrder]);
+    let link =
+        Operation::get("link", "/v1/{ns}/links", "The consistency link from a client's floor to the published head")
+            .needs("from")
+            .json::<LinkSchema>(200, "What a client needs beside a bundle.")
+            .problems(&SHOWN)
+            .problems(&[BeyondPublishedHead, SizesOutOfOrder]);
     let receipt = Operation::get("receipt", "/v1/{ns}/receipts/{index}", "An entry's receipt")
         .about(RECEIPT)
         .forms::<ReceiptDocument<'_>>(200, "Its inclusion under the newest head.", &RECEIPT_FORMS)
@@ -75,8 +76,10 @@ fn about_entries() -> Vec<Endpoint> {
 
 fn about_heads() -> Vec<Endpoint> {
     let checkpoints = Operation::get("checkpoints", "/v1/{ns}/checkpoints", "The history of published heads")
-        .about("Every head that was ever published, each with every cosignature that it had at last; the largest first. \
-                A server over an export has the newest alone.")
+        .about(
+            "Every head that was ever published, each with every cosignature that it had at last; the largest first. \
+                A server over an export has the newest alone.",
+        )
         .query(&["before", "limit"])
         .json::<CheckpointsDocument<'_>>(200, "A part of the history.")
         .problems(&SHOWN);

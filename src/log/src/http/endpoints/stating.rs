@@ -25,11 +25,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .json::<RecordDocument<'_>>(200, "Certificate, activations, revocation.")
         .problems(&SHOWN)
         .problems(&[NoSuchEpoch, OtherKind, MalformedParameter]);
-    let newest = Operation::get("newestBundle", "/v1/{ns}/bundles/newest", "The validation bundle of the newest active epoch")
-        .about("Everything that a client verifies offline before it opens a session.")
-        .json::<serde_json::Value>(200, "A validation bundle.")
-        .problems(&SHOWN)
-        .problems(&[NothingActive, RenewalNeeded, OtherKind]);
+    let newest =
+        Operation::get("newestBundle", "/v1/{ns}/bundles/newest", "The validation bundle of the newest active epoch")
+            .about("Everything that a client verifies offline before it opens a session.")
+            .json::<serde_json::Value>(200, "A validation bundle.")
+            .problems(&SHOWN)
+            .problems(&[NothingActive, RenewalNeeded, OtherKind]);
     let bundle = Operation::get("bundle", "/v1/{ns}/bundles/{epoch}", "The validation bundle of an epoch")
         .json::<serde_json::Value>(200, "A validation bundle.")
         .problems(&SHOWN)

@@ -71,9 +71,15 @@ const RULES: [ProblemKind; 25] = [
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let described = |id, path, summary| {
-        Operation::post(id, path, summary).query(&["wait"]).header("prefer").problems(&NAMED).problems(&AUTHORIZED).problems(&SUBMITTED)
+        Operation::post(id, path, summary)
+            .query(&["wait"])
+            .header("prefer")
+            .problems(&NAMED)
+            .problems(&AUTHORIZED)
+            .problems(&SUBMITTED)
     };
-    let late = "The entry is kept, and has not come as far as `wait` says before the deadline; it will be at `location`.";
+    let late =
+        "The entry is kept, and has not come as far as `wait` says before the deadline; it will be at `location`.";
     let statement = described("submitStatement", "/v1/{ns}/statements", "Submit a statement")
         .about("It is admitted by the policy in force, certified and logged. The same statement again is answered with the same index.")
         .takes_json::<StatementBody>("At most 256 KiB.")

@@ -2,7 +2,7 @@
 
 use axum::routing::get;
 
-use super::{Endpoint, SHOWN, Lane};
+use super::{Endpoint, Lane, SHOWN};
 use crate::http::describe::Operation;
 use crate::http::problem::ProblemKind::{BeyondPublishedHead, MalformedParameter, MalformedTilePath, NotFound};
 use crate::http::tiles;

@@ -55,7 +55,8 @@ pub(in crate::http) async fn checkpoint(
         found = handle.store().publications(handle.origin(), size, 1).await.map_err(ReadError::Store)?;
     }
     let Some(head) = found.pop().filter(|head| head.size == size) else {
-        let detail = format!("no head of size {size} was published here; /v1/{}/checkpoints lists them", handle.namespace());
+        let detail =
+            format!("no head of size {size} was published here; /v1/{}/checkpoints lists them", handle.namespace());
         return Err(Problem::new(ProblemKind::NoSuchCheckpoint, detail));
     };
     Ok(answer::text(head.note, Freshness::Revalidate))

@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 pub(in crate::http) use checkpoints::{CheckpointDocument, CheckpointsDocument};
 pub(in crate::http) use keys::KeysDocument;
 
+use crate::export::continuous::ExportStatus;
 use crate::http::Served;
 use crate::http::health::{NamespaceReadiness, head_age_limit};
-use crate::export::continuous::ExportStatus;
 use crate::published::Published;
 use crate::sequencer::OwnerState;
 

@@ -31,7 +31,9 @@ pub(in crate::http) async fn statements(shown: Shown, RawQuery(query): RawQuery)
     };
     let statements = state.statements().rev().map(|(_, record)| record).filter(|record| {
         let statement = record.statement.statement();
-        digest.is_none_or(|digest| record.statement.digest() == digest) && names_fleet(statement) && names_key(statement)
+        digest.is_none_or(|digest| record.statement.digest() == digest)
+            && names_fleet(statement)
+            && names_key(statement)
     });
     let document = StatementsDocument {
         origin: shown.served.handle.origin().as_str(),

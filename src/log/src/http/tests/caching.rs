@@ -4,8 +4,8 @@ use std::io::Read as _;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use countermark_tlog::tile::tiles_for_growth;
 use countermark_tlog::size::TreeSize;
+use countermark_tlog::tile::tiles_for_growth;
 use flate2::read::GzDecoder;
 
 use super::bench::{Answer, Bench};
@@ -77,7 +77,9 @@ async fn long_answers_are_compressed_for_whoever_accepts_it_and_hashes_never() {
         bench.publish_evidence(number).await;
     }
     let size = bench.handle.published().unwrap().size;
-    for path in [format!("/backup/tile/entries/000.p/{size}"), "/openapi.json".to_owned(), "/v1/backup/trust".to_owned()] {
+    for path in
+        [format!("/backup/tile/entries/000.p/{size}"), "/openapi.json".to_owned(), "/v1/backup/trust".to_owned()]
+    {
         let plain = bench.get(&path).await;
         assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "accept-encoding"), "{path}");
         let packed = with(&bench, &path, "accept-encoding", "gzip").await;

@@ -30,7 +30,8 @@ pub(super) fn check(method: &Method, path: &str, answer: &Answer) {
         return;
     };
     let form = forms.get(content_type);
-    let form = form.unwrap_or_else(|| panic!("{method} {path}: {} is not described as {content_type:?}", answer.status));
+    let form =
+        form.unwrap_or_else(|| panic!("{method} {path}: {} is not described as {content_type:?}", answer.status));
     let encoded = !answer.header("content-encoding").is_empty();
     if content_type.ends_with("json") && method != Method::HEAD && !encoded {
         let document: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -48,7 +49,9 @@ pub(super) fn check(method: &Method, path: &str, answer: &Answer) {
 
 /// Fails where a document has a field that its schema does not name.
 fn check_fields(schema: &Value, document: &Value, path: &str) {
-    let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) else { return };
+    let Some(name) = schema["$ref"].as_str().and_then(|name| name.strip_prefix("#/components/schemas/")) else {
+        return;
+    };
     let schema = &DESCRIBED["components"]["schemas"][name];
     let parts = schema["allOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
     let mut known = BTreeSet::new();

@@ -2,11 +2,11 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use coset::{AsCborValue as _, CoseSign1, TaggedCborSerializable as _, iana};
 use countermark_bundle::key::PublicKey;
 use countermark_tlog::hash::{Hash, LeafHash, leaf_hash};
 use countermark_tlog::proof::{InclusionProof, verify_inclusion};
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use coset::{AsCborValue as _, CoseSign1, TaggedCborSerializable as _, iana};
 use serde_json::Value;
 
 use super::bench::{Answer, Bench};
@@ -52,7 +52,8 @@ fn cose_root(bytes: &[u8], entry: &[u8], key: &PublicKey) -> Result<Hash, String
         (node, last) = (node >> 1, last >> 1);
     }
     assert_eq!(last, 0, "the path ends at the root");
-    let verify = |signature: &[u8], message: &[u8]| key.verify_ed25519(message, signature).map_err(|error| error.to_string());
+    let verify =
+        |signature: &[u8], message: &[u8]| key.verify_ed25519(message, signature).map_err(|error| error.to_string());
     receipt.verify_detached_signature(&root.0, &[], verify)?;
     let _ = receipt.to_cbor_value().unwrap();
     Ok(root)
@@ -88,7 +89,8 @@ async fn the_same_receipt_is_given_in_json() {
     let entry = bench.get("/v1/backup/entries/1").await.body;
     let answer = receipt(&bench, "/v1/backup/receipts/1", "application/json").await.json();
     assert_eq!(answer["checkpoint"].as_str().unwrap().as_bytes(), bench.get("/backup/checkpoint").await.body);
-    let hashes = answer["path"].as_array().unwrap().iter().map(|hash| Hash::from_base64(hash.as_str().unwrap()).unwrap());
+    let hashes =
+        answer["path"].as_array().unwrap().iter().map(|hash| Hash::from_base64(hash.as_str().unwrap()).unwrap());
     let proof = InclusionProof::new(hashes.collect()).unwrap();
     let leaf: [u8; 32] = hex::decode(answer["leaf_hash"].as_str().unwrap()).unwrap().try_into().unwrap();
     assert_eq!(LeafHash(Hash(leaf)), leaf_hash(&entry));
