@@ -69,7 +69,7 @@ fn serial(authority: &Authority, log: &Log) -> String {
 fn our_clients_speak_tls_with_a_log_under_a_ca_that_they_are_told() {
     let authority = authority_with_tls();
     let log = authority.serve();
-    assert!(log.said().contains("https"), "{}", log.said());
+    poll(|| log.said().contains("https").then_some(())).expect("it says that it speaks TLS");
     let url = format!("https://localhost:{}", log.address.port());
     let (trust, token) = (authority.path("trust.json"), authority.path("token"));
     let (trust, token) = (trust.to_str().unwrap(), token.to_str().unwrap());
