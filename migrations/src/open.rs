@@ -133,6 +133,8 @@ pub async fn open_sqlite(path: &Path, database: Database, open: Open) -> Result<
     bring_up_to_date(path, database).await?;
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
+        // A file does not hang up. The question would cost as much as a read of a row.
+        .test_before_acquire(false)
         // After a failed write SQLite may have rolled a transaction back by itself. The driver then counts it as open for
         // ever and begins no other one on that connection: it is closed, and another one is opened.
         .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))

@@ -6,6 +6,7 @@
 //! Full tiles and full bundles never change, so they are kept in memory, up to a bound; the right edge is in memory anyway.
 
 mod cache;
+mod inner;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use countermark_tlog::entry_bundle::{self, EntryBundleError};
 use countermark_tlog::hash::{Hash, LeafHash, RootHash};
 use countermark_tlog::proof::{ConsistencyProof, InclusionProof};
 use countermark_tlog::size::{LeafIndex, TreeSize};
-use countermark_tlog::tile::{TILE_WIDTH, TileCoord, TileError, hash_in_tile, tile_of, tiles_of_nodes};
+use countermark_tlog::tile::{TILE_HEIGHT, TILE_WIDTH, TileCoord, TileError, hash_in_tile, tile_of, tiles_of_nodes};
 use countermark_tlog::tree::{ConsistencyPlan, InclusionPlan, NodeCoord, PlanError, RootPlan};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -25,10 +26,14 @@ use crate::published::Committed;
 use crate::stage::Tree;
 
 use cache::Cache;
+use inner::{inner_hash, inner_hashes};
 
 /// The bytes of full hash tiles kept in memory unless said otherwise: 64 MiB, 8,192 tiles, the lowest level of two million
 /// entries.
 pub(crate) const TILE_CACHE_BYTES: usize = 64 << 20;
+/// The bytes kept in memory of what full tiles make between their levels: 2,000 tiles, all the upper ones of a
+/// hundred million entries.
+const INNER_CACHE_BYTES_MAX: usize = 16 << 20;
 /// The bytes of full entry bundles kept in memory.
 const BUNDLE_CACHE_BYTES_MAX: usize = 64 << 20;
 
@@ -71,6 +76,7 @@ pub(crate) struct TileReader {
     store: Arc<dyn StoreReader>,
     committed: watch::Receiver<Arc<Committed>>,
     tiles: Cache,
+    inner: Cache,
     bundles: Cache,
 }
 
@@ -81,6 +87,7 @@ impl TileReader {
             store,
             committed,
             tiles: Cache::new(TILE_CACHE_BYTES),
+            inner: Cache::new(INNER_CACHE_BYTES_MAX),
             bundles: Cache::new(BUNDLE_CACHE_BYTES_MAX),
         }
     }
@@ -247,9 +254,22 @@ impl TileReader {
         for node in nodes {
             let place = tile_of(*node, size).ok_or_else(|| outside(*node))?;
             let (_, bytes) = tiles.iter().find(|(tile, _)| *tile == place).ok_or_else(|| outside(*node))?;
-            hashes.push(hash_in_tile(place, bytes, *node)?);
+            hashes.push(self.hash_of(place, bytes, *node)?);
         }
         Ok(hashes)
+    }
+
+    /// The hash of a node in a tile. What full tiles make between their levels is made once.
+    fn hash_of(&self, tile: TileCoord, bytes: &[u8], node: NodeCoord) -> Result<Hash, TileError> {
+        if !tile.is_full() || node.level.is_multiple_of(TILE_HEIGHT) {
+            return hash_in_tile(tile, bytes, node);
+        }
+        let inner = self.inner.get(tile).unwrap_or_else(|| {
+            let inner = inner_hashes(bytes);
+            self.inner.insert(tile, &inner);
+            inner
+        });
+        inner_hash(tile, &inner, node).map_or_else(|| hash_in_tile(tile, bytes, node), Ok)
     }
 }
 
