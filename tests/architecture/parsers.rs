@@ -95,6 +95,7 @@ const PARSERS: &[(&str, Reads)] = &[
     ("vault/raft/src/storage.rs", Own(OWN_DISK)),
     ("vault/raft/src/storage/log.rs", Own(OWN_DISK)),
     ("vault/src/account_token.rs", Own("two parts of a token whose form was checked, by a derived reader")),
+    ("src/service/src/settings.rs", Own("the operator's own flags and variables")),
     ("vault/src/config.rs", Fuzzed(&["configuration"])),
     ("vault/src/fetch.rs", Own("a problem document of the log, for a line in the member's own log")),
     ("vault/src/fleet/formation_file.rs", Own(OWN_DISK)),

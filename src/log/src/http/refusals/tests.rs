@@ -155,7 +155,7 @@ fn submissions() -> Vec<SubmitError> {
 }
 
 /// Rows that no refusal of the domain leads to: the surface itself says them, and its tests make it.
-const OF_THE_SURFACE: [ProblemKind; 18] = [
+const OF_THE_SURFACE: [ProblemKind; 21] = [
     ProblemKind::NotFound,
     ProblemKind::MethodNotAllowed,
     ProblemKind::PathNotCanonical,
@@ -167,6 +167,9 @@ const OF_THE_SURFACE: [ProblemKind; 18] = [
     ProblemKind::BeyondPublishedHead,
     ProblemKind::SizesOutOfOrder,
     ProblemKind::UnknownLeaf,
+    ProblemKind::UnknownDigest,
+    ProblemKind::NoSuchCheckpoint,
+    ProblemKind::NotAcceptable,
     ProblemKind::NotReady,
     ProblemKind::SubmissionsClosed,
     ProblemKind::BodyTooLarge,

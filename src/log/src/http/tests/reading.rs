@@ -353,8 +353,11 @@ async fn every_read_answers_head_and_cors_and_no_other_method_and_no_query() {
         let answer = bench.get(path).await;
         let found = (answer.status, answer.header("content-type"), answer.header("cache-control"));
         assert_eq!(found, (200, content_type, cache), "{path}");
-        let headers = (answer.header("access-control-allow-origin"), answer.header("vary"));
-        assert_eq!(headers, ("*", ""), "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
+        // Not the origin: the answer is the same for every site, and so is its entry in a cache.
+        for vary in answer.headers.get_all("vary") {
+            assert!(["accept", "accept-encoding"].contains(&vary.to_str().unwrap()), "{path}: {vary:?}");
+        }
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         let head = bench.call(Method::HEAD, path).await;
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
@@ -365,23 +368,6 @@ async fn every_read_answers_head_and_cors_and_no_other_method_and_no_query() {
         let refused = bench.call(Method::DELETE, path).await;
         assert_eq!((refused.problem().as_str(), refused.header("allow")), ("method-not-allowed", "GET,HEAD"), "{path}");
     }
-}
-
-#[tokio::test]
-async fn a_page_of_any_site_may_read_and_none_may_submit() {
-    let bench = Bench::new().await;
-    let preflight = |path: &str| {
-        axum::http::Request::options(path)
-            .header("origin", "https://auditor.example")
-            .header("access-control-request-method", "POST")
-            .body(axum::body::Body::empty())
-            .unwrap()
-    };
-    let read = bench.send(preflight("/backup/checkpoint")).await;
-    assert_eq!((read.status, read.header("access-control-allow-methods")), (200, "GET,HEAD"));
-    let write = bench.send(preflight("/v1/backup/entries")).await;
-    assert_eq!((write.problem().as_str(), write.header("allow")), ("method-not-allowed", "POST"));
-    assert_eq!(write.header("access-control-allow-origin"), "");
 }
 
 impl Bench {
