@@ -4,69 +4,69 @@ use axum::routing::post;
 
 use super::{Endpoint, NAMED};
 use crate::http::describe::Operation;
-use crate::http::problem::ProblemKind::{self, *};
+use crate::http::problem::ProblemKind;
 use crate::http::submissions::{self, StatementBody, SubmittedDocument};
 
 /// Who asks.
 const AUTHORIZED: [ProblemKind; 16] = [
-    SubmissionsClosed,
-    TokenMissing,
-    TokenMalformed,
-    ApprovalAsToken,
-    TokenType,
-    TokenAlgorithm,
-    TokenKeyUnknown,
-    TokenIssuer,
-    TokenSignature,
-    TokenAudience,
-    TokenLifetime,
-    TokenExpired,
-    TokenNotYetValid,
-    WrongNamespace,
-    MissingScope,
-    TokenKeysUnreadable,
+    ProblemKind::SubmissionsClosed,
+    ProblemKind::TokenMissing,
+    ProblemKind::TokenMalformed,
+    ProblemKind::ApprovalAsToken,
+    ProblemKind::TokenType,
+    ProblemKind::TokenAlgorithm,
+    ProblemKind::TokenKeyUnknown,
+    ProblemKind::TokenIssuer,
+    ProblemKind::TokenSignature,
+    ProblemKind::TokenAudience,
+    ProblemKind::TokenLifetime,
+    ProblemKind::TokenExpired,
+    ProblemKind::TokenNotYetValid,
+    ProblemKind::WrongNamespace,
+    ProblemKind::MissingScope,
+    ProblemKind::TokenKeysUnreadable,
 ];
 
 /// What may become of any submission.
 const SUBMITTED: [ProblemKind; 9] = [
-    RateLimited,
-    BodyTooLarge,
-    BodyUnreadable,
-    OtherKind,
-    Frozen,
-    MalformedParameter,
-    NotCommittedInTime,
-    StorageUnavailable,
-    Stopped,
+    ProblemKind::RateLimited,
+    ProblemKind::BodyTooLarge,
+    ProblemKind::BodyUnreadable,
+    ProblemKind::OtherKind,
+    ProblemKind::Frozen,
+    ProblemKind::MalformedParameter,
+    ProblemKind::NotCommittedInTime,
+    ProblemKind::StorageUnavailable,
+    ProblemKind::Stopped,
 ];
 
 /// What a log of statements refuses.
 const RULES: [ProblemKind; 25] = [
-    MalformedEntry,
-    MalformedStatement,
-    Epoch,
-    Chain,
-    Renewal,
-    RenewalTooEarly,
-    PolicySerial,
-    OtherLog,
-    NoPolicy,
-    StatementLifetime,
-    RevokedReturns,
-    OtherPolicy,
-    Certificate,
-    CertificateTime,
-    Approval,
-    Attestation,
-    Policy,
-    NotCertified,
-    ActivationOrder,
-    RevokedEpoch,
-    Countersignature,
-    UnknownKey,
-    Signature,
-    AuthorityChange,
-    PolicyNotInForce,
+    ProblemKind::MalformedEntry,
+    ProblemKind::MalformedStatement,
+    ProblemKind::Epoch,
+    ProblemKind::Chain,
+    ProblemKind::Renewal,
+    ProblemKind::RenewalTooEarly,
+    ProblemKind::PolicySerial,
+    ProblemKind::OtherLog,
+    ProblemKind::NoPolicy,
+    ProblemKind::StatementLifetime,
+    ProblemKind::RevokedReturns,
+    ProblemKind::OtherPolicy,
+    ProblemKind::Certificate,
+    ProblemKind::CertificateTime,
+    ProblemKind::Approval,
+    ProblemKind::Attestation,
+    ProblemKind::Policy,
+    ProblemKind::NotCertified,
+    ProblemKind::ActivationOrder,
+    ProblemKind::RevokedEpoch,
+    ProblemKind::Countersignature,
+    ProblemKind::UnknownKey,
+    ProblemKind::Signature,
+    ProblemKind::AuthorityChange,
+    ProblemKind::PolicyNotInForce,
 ];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -85,21 +85,21 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .takes_json::<StatementBody>("At most 256 KiB.")
         .json::<SubmittedDocument>(200, "Where the entry is.")
         .json::<SubmittedDocument>(202, late)
-        .problems(&[MalformedSubmission])
+        .problems(&[ProblemKind::MalformedSubmission])
         .problems(&RULES);
     let entry = described("submitEntry", "/v1/{ns}/entries", "Submit a finished entry")
         .about("An activation, a revocation, evidence, a change of policy or of authority.")
         .takes_bytes("Its exact bytes.")
         .json::<SubmittedDocument>(200, "Where the entry is.")
         .json::<SubmittedDocument>(202, late)
-        .problems(&[EntryType])
+        .problems(&[ProblemKind::EntryType])
         .problems(&RULES);
     let add = described("add", "/v1/{ns}/add", "Append an opaque entry to a `raw` log")
         .about("`wait` is `committed` if not said. The same bytes again are answered with the same index.")
         .takes_bytes("The entry: 1 to 65,535 bytes.")
         .gives(200, "text/plain", "The index in decimal, and a newline.")
         .gives(202, "text/plain", "The same, where the level asked for was not reached in time.")
-        .problems(&[EntryLength]);
+        .problems(&[ProblemKind::EntryLength]);
     let limits = (submissions::statement_limit, submissions::entry_limit);
     vec![
         Endpoint::submission(post(submissions::statement).layer(limits.0()), statement),
