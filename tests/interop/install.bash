@@ -30,7 +30,7 @@ install_verifiers() {
   if [ -z "${COUNTERMARK_BIN_DIR-}" ]; then
     step build
     # As scripts/test builds it, so that nothing is built twice.
-    cargo build --workspace --all-targets --locked
+    cargo build --workspace --bins --tests --locked
     COUNTERMARK_BIN_DIR="$target/debug"
   fi
   countermark="$COUNTERMARK_BIN_DIR/countermark"
