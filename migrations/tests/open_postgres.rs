@@ -68,11 +68,14 @@ impl Cluster {
     }
 }
 
+/// The version of the schema that this release knows.
+const NEWEST: i64 = 2;
+
 #[tokio::test]
 async fn a_migrated_database_opens_and_migrating_again_changes_nothing() {
     let cluster = Cluster::new().await;
-    assert_eq!(cluster.migrate().await.unwrap(), Migrated { from: 0, to: 1 });
-    assert_eq!(cluster.migrate().await.unwrap(), Migrated { from: 1, to: 1 });
+    assert_eq!(cluster.migrate().await.unwrap(), Migrated { from: 0, to: NEWEST });
+    assert_eq!(cluster.migrate().await.unwrap(), Migrated { from: NEWEST, to: NEWEST });
     cluster.make_service().await;
     let database = cluster.open().await.unwrap();
     assert_eq!(database.weaknesses, []);
@@ -87,7 +90,7 @@ async fn owners_that_migrate_at_once_take_turns() {
     let (one, other) = tokio::join!(cluster.migrate(), cluster.migrate());
     let mut from = [one.unwrap().from, other.unwrap().from];
     from.sort_unstable();
-    assert_eq!(from, [0, 1]);
+    assert_eq!(from, [0, NEWEST]);
 }
 
 #[tokio::test]
@@ -125,18 +128,18 @@ async fn what_is_not_there_or_not_ours_is_refused_by_name() {
 async fn another_schema_version_is_refused_by_name() {
     const TABLE: &str = "countermark_log._sqlx_migrations";
     let cluster = Cluster::migrated().await;
-    let newer = format!("INSERT INTO {TABLE} VALUES (2, 'later', now(), true, '\\x00', 0)");
+    let newer = format!("INSERT INTO {TABLE} VALUES (3, 'later', now(), true, '\\x00', 0)");
     cluster.execute("owner", DATABASE, &newer).await;
-    assert!(matches!(cluster.refusal().await, OpenPostgresError::NewerSchema { found: 2, known: 1, .. }));
+    assert!(matches!(cluster.refusal().await, OpenPostgresError::NewerSchema { found: 3, known: NEWEST, .. }));
     let refused = cluster.migrate().await.unwrap_err();
-    assert!(matches!(refused, MigratePostgresError::NewerSchema { found: 2, known: 1, .. }), "{refused}");
-    cluster.execute("owner", DATABASE, &format!("DELETE FROM {TABLE} WHERE version = 2")).await;
+    assert!(matches!(refused, MigratePostgresError::NewerSchema { found: 3, known: NEWEST, .. }), "{refused}");
+    cluster.execute("owner", DATABASE, &format!("DELETE FROM {TABLE} WHERE version = 3")).await;
     cluster.execute("owner", DATABASE, &format!("UPDATE {TABLE} SET checksum = '\\x00'")).await;
     assert!(matches!(cluster.refusal().await, OpenPostgresError::OtherMigration { version: 1, .. }));
     let refused = cluster.migrate().await.unwrap_err();
     assert!(matches!(refused, MigratePostgresError::OtherMigration { version: 1, .. }), "{refused}");
     cluster.execute("owner", DATABASE, &format!("DELETE FROM {TABLE}")).await;
-    assert!(matches!(cluster.refusal().await, OpenPostgresError::OlderSchema { found: 0, known: 1, .. }));
+    assert!(matches!(cluster.refusal().await, OpenPostgresError::OlderSchema { found: 0, known: NEWEST, .. }));
 }
 
 #[tokio::test]

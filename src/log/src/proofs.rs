@@ -88,7 +88,7 @@ impl TileReader {
             committed,
             tiles: Cache::new(TILE_CACHE_BYTES),
             inner: Cache::new(INNER_CACHE_BYTES_MAX),
-            bundles: Cache::new(BUNDLE_CACHE_BYTES_MAX),
+            bundles: Cache::undivided(BUNDLE_CACHE_BYTES_MAX),
         }
     }
 

@@ -32,6 +32,11 @@ impl Cache {
         Self::in_parts(bytes_max, PARTS)
     }
 
+    /// For what is large: a part would be smaller than a bundle of large entries (16 MiB), and would keep none.
+    pub(super) fn undivided(bytes_max: usize) -> Self {
+        Self::in_parts(bytes_max, 1)
+    }
+
     fn in_parts(bytes_max: usize, parts: usize) -> Self {
         let options = OptionsBuilder::new()
             .shards(parts)
@@ -69,6 +74,16 @@ mod tests {
 
     fn bytes() -> Arc<[u8]> {
         Arc::from([0_u8; 4])
+    }
+
+    #[test]
+    fn a_bundle_of_the_largest_entries_is_kept() {
+        let cache = Cache::undivided(64 << 20);
+        let bundle: Arc<[u8]> = Arc::from(vec![0_u8; 256 * (2 + 65_535)]);
+        for index in 0..3 {
+            cache.insert(tile(0, index), &bundle);
+            assert!(cache.get(tile(0, index)).is_some(), "{index}");
+        }
     }
 
     #[test]
