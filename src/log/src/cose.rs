@@ -109,10 +109,16 @@ impl ReceiptSigner {
         {
             return Ok(signature.clone());
         }
+        // 1. The head is published: `Published` shows nothing that is not durable in the database, in the head register and
+        //    under the quorum. A crash from here on loses a signature that is made again, over the same root.
         let signature = self.signer.sign(message)?;
-        // A flipped bit is found here, not by a reader.
+        // 2. A flipped bit is found here, not by a reader.
         public.verify_ed25519(message, &signature)?;
+        // 3. Only now may it leave, and be given again.
         *newest = Some((root, signature.clone()));
         Ok(signature)
     }
 }
+
+#[cfg(test)]
+mod tests;

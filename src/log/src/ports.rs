@@ -263,7 +263,9 @@ pub trait StoreReader: Send + Sync {
     ) -> PortFuture<'a, Result<Option<LeafIndex>, PortFault>>;
 
     /// The newest published head.
-    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>>;
+    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
+        Box::pin(async move { Ok(self.publications(origin, TreeSize::MAX, 1).await?.pop()) })
+    }
 
     /// The published heads of sizes up to `up_to`, from the largest down: at most `count`.
     fn publications<'a>(

@@ -11,7 +11,7 @@ pub(crate) mod raw_log;
 pub(crate) mod witnesses;
 pub(crate) mod world;
 
-pub(crate) use keys::TestSigner;
+pub(crate) use keys::{Broken, TestSigner, Unplugged};
 pub(crate) use ports::{MemoryRegister, TestClock};
 pub(crate) use witnesses::{Manner, SimulatedWitnesses};
 pub(crate) use world::{NOW, World, at};

@@ -233,22 +233,15 @@ impl StoreReader for ExportReader {
         Box::pin(async move { self.find(leaf_hash).await.map_err(fault("look up a leaf hash")) })
     }
 
-    fn publication<'a>(&'a self, _origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        let Shown { size, note } = self.shown();
-        let publication = (!note.is_empty()).then(|| StoredPublication { size, note: note.to_vec() });
-        Box::pin(async move { Ok(publication) })
-    }
-
     /// An export has the newest head alone.
     fn publications<'a>(
         &'a self,
-        origin: &'a Origin,
+        _origin: &'a Origin,
         up_to: TreeSize,
         count: usize,
     ) -> PortFuture<'a, Result<Vec<StoredPublication>, PortFault>> {
-        Box::pin(async move {
-            let newest = self.publication(origin).await?;
-            Ok(newest.into_iter().filter(|head| head.size <= up_to).take(count).collect())
-        })
+        let Shown { size, note } = self.shown();
+        let newest = (!note.is_empty() && size <= up_to).then(|| StoredPublication { size, note: note.to_vec() });
+        Box::pin(async move { Ok(newest.into_iter().take(count).collect()) })
     }
 }

@@ -46,15 +46,14 @@ pub(crate) fn bytes(body: impl Into<Bytes>, freshness: Freshness) -> Response {
     tagged(StatusCode::OK, "application/octet-stream", body.into(), freshness)
 }
 
-/// Hashes of the tree. They never change, so their place is validator enough.
+/// Hashes of the tree, which never change either, and do not compress.
 pub(crate) fn hashes(place: &str, body: impl Into<Bytes>) -> Response {
-    let mut response = answer(StatusCode::OK, "application/octet-stream", body.into(), Freshness::Immutable);
-    response.headers_mut().insert(header::ETAG, tag(place));
+    let mut response = entries(place, body);
     response.extensions_mut().insert(Incompressible);
     response
 }
 
-/// An entry bundle, likewise; it compresses as well as its entries do.
+/// An entry bundle. It never changes, so its place is validator enough.
 pub(crate) fn entries(place: &str, body: impl Into<Bytes>) -> Response {
     let mut response = answer(StatusCode::OK, "application/octet-stream", body.into(), Freshness::Immutable);
     response.headers_mut().insert(header::ETAG, tag(place));

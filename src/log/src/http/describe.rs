@@ -38,6 +38,8 @@ pub(super) struct Operation {
     builder: OperationBuilder,
     schemas: Vec<NamedSchema>,
     problems: BTreeMap<u16, Vec<ProblemKind>>,
+    /// Whether its answer may be kept and asked for again.
+    may_be_kept: bool,
 }
 
 impl Operation {
@@ -50,7 +52,13 @@ impl Operation {
     pub(super) fn post(id: &'static str, path: &'static str, summary: &'static str) -> Self {
         let mut operation = Self::new(HttpMethod::Post, id, path, summary);
         operation.builder = operation.builder.security(SecurityRequirement::new(TOKEN_SCHEME, [] as [&str; 0]));
-        operation
+        operation.never_kept()
+    }
+
+    /// Says that its answer belongs to one moment or one asker: it has no validator. Comes before what it answers.
+    pub(super) fn never_kept(mut self) -> Self {
+        self.may_be_kept = false;
+        self
     }
 
     fn new(method: HttpMethod, id: &'static str, path: &'static str, summary: &'static str) -> Self {
@@ -60,7 +68,7 @@ impl Operation {
             .operation_id(Some(id))
             .summary(Some(summary))
             .parameters(Some(parameters.collect::<Vec<_>>()));
-        let operation = Self { method, path, builder, schemas: vec![], problems: BTreeMap::new() };
+        let operation = Self { method, path, builder, schemas: vec![], problems: BTreeMap::new(), may_be_kept: true };
         operation.problems(&GUARDED).problems(&[ProblemKind::UnknownParameter])
     }
 
@@ -144,7 +152,7 @@ impl Operation {
     /// The operation, and the schemas that it names.
     pub(super) fn finish(self) -> (Described, Vec<NamedSchema>) {
         let mut builder = self.builder;
-        if matches!(self.method, HttpMethod::Get) {
+        if self.may_be_kept {
             let unchanged =
                 ResponseBuilder::new().description("What the request knows by its `If-None-Match` is still so.");
             builder = builder.response("304", unchanged.build());
@@ -158,10 +166,10 @@ impl Operation {
     fn response(&self, about: &'static str) -> ResponseBuilder {
         let response =
             ResponseBuilder::new().description(about).header("cache-control", text_header("How long it may be kept."));
-        match self.method {
-            HttpMethod::Get => response.header("etag", text_header("For asking again with `If-None-Match`.")),
-            _ => response,
+        if !self.may_be_kept {
+            return response;
         }
+        response.header("etag", text_header("For asking again with `If-None-Match`."))
     }
 
     /// A reference to the schema of a type, which is kept beside.
@@ -193,7 +201,10 @@ fn problems(status: u16, kinds: &[ProblemKind]) -> Response {
         .property("type", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(types)))
         .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])));
     let schema = AllOfBuilder::new().item(Ref::from_schema_name(PROBLEM_SCHEMA)).item(one_of_them);
-    let response = ResponseBuilder::new().description(lines.join("\n\n"));
+    let mut response = ResponseBuilder::new().description(lines.join("\n\n"));
+    if matches!(status, 429 | 503) {
+        response = response.header("retry-after", text_header("In how many seconds to come back."));
+    }
     response.content("application/problem+json", Content::new(Some(Schema::from(schema)))).build()
 }
 

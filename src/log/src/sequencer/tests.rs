@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::identity::{Digest, Epoch};
-use countermark_keys::{Algorithm, Role, SignError};
 use countermark_tlog::hash::leaf_hash;
 use countermark_tlog::proof::{verify_consistency, verify_inclusion};
 use countermark_tlog::size::LeafIndex;
@@ -17,7 +16,7 @@ use crate::store::memory::MemoryStore;
 use crate::testing::audit::audit;
 use crate::testing::faulty::{Call, Faults, Form, faulty};
 use crate::testing::world::entry;
-use crate::testing::{Manner, NOW, TestSigner, World};
+use crate::testing::{Broken, Manner, NOW, Unplugged, World};
 
 /// Long enough for everything, in paused time.
 const LONG: Duration = Duration::from_mins(10);
@@ -244,48 +243,6 @@ async fn proofs_between_any_two_sizes_verify() {
             let proof = handle.consistency(*from, *to).await.unwrap().unwrap();
             verify_consistency(*from, *from_root, *to, *to_root, &proof).unwrap();
         }
-    }
-}
-
-/// Holds its signature back.
-struct Unplugged(TestSigner);
-
-impl Signer for Unplugged {
-    fn role(&self) -> Role {
-        self.0.role()
-    }
-
-    fn algorithm(&self) -> Algorithm {
-        self.0.algorithm()
-    }
-
-    fn public_key(&self) -> &[u8] {
-        self.0.public_key()
-    }
-
-    fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, SignError> {
-        Err(SignError::Failed { role: self.role(), algorithm: self.algorithm() })
-    }
-}
-
-/// Signs something else.
-struct Broken(TestSigner);
-
-impl Signer for Broken {
-    fn role(&self) -> Role {
-        self.0.role()
-    }
-
-    fn algorithm(&self) -> Algorithm {
-        self.0.algorithm()
-    }
-
-    fn public_key(&self) -> &[u8] {
-        self.0.public_key()
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        self.0.sign(&message[1..])
     }
 }
 

@@ -291,11 +291,6 @@ impl StoreReader for MemoryStore {
         Box::pin(async move { Ok(found.flatten()) })
     }
 
-    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        let publication = self.read(origin, |log| log.publications.last().cloned());
-        Box::pin(async move { Ok(publication.flatten()) })
-    }
-
     fn publications<'a>(
         &'a self,
         origin: &'a Origin,

@@ -343,10 +343,6 @@ impl StoreReader for SqliteStore {
         Box::pin(self.find_leaf_hash(origin, leaf_hash))
     }
 
-    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        Box::pin(async move { Ok(self.read_publications(origin, TreeSize::MAX, 1).await?.pop()) })
-    }
-
     fn publications<'a>(
         &'a self,
         origin: &'a Origin,

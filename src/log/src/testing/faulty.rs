@@ -245,10 +245,6 @@ impl StoreReader for Faulty<dyn Store> {
         Box::pin(self.store(Call::IndexOfLeafHash, self.inner.index_of_leaf_hash(origin, leaf_hash)))
     }
 
-    fn publication<'a>(&'a self, origin: &'a Origin) -> PortFuture<'a, Result<Option<StoredPublication>, PortFault>> {
-        Box::pin(self.store(Call::Publication, self.inner.publication(origin)))
-    }
-
     fn publications<'a>(
         &'a self,
         origin: &'a Origin,

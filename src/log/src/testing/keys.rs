@@ -76,3 +76,45 @@ impl Signer for TestSigner {
         Ok(self.make_signature(message))
     }
 }
+
+/// Holds its signature back.
+pub(crate) struct Unplugged(pub(crate) TestSigner);
+
+impl Signer for Unplugged {
+    fn role(&self) -> Role {
+        self.0.role()
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        self.0.algorithm()
+    }
+
+    fn public_key(&self) -> &[u8] {
+        self.0.public_key()
+    }
+
+    fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, SignError> {
+        Err(SignError::Failed { role: self.role(), algorithm: self.algorithm() })
+    }
+}
+
+/// Signs something else.
+pub(crate) struct Broken(pub(crate) TestSigner);
+
+impl Signer for Broken {
+    fn role(&self) -> Role {
+        self.0.role()
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        self.0.algorithm()
+    }
+
+    fn public_key(&self) -> &[u8] {
+        self.0.public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.0.sign(&message[1..])
+    }
+}

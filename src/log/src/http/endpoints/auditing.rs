@@ -12,11 +12,13 @@ use crate::plexi::{Configuration, LastVerifiedEpoch, NamespaceInfo, Namespaces, 
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = plexi();
-    let healthz = Operation::get("healthz", "/healthz", "Is the process up?").json::<Up>(200, "It is.");
+    let healthz = Operation::get("healthz", "/healthz", "Is the process up?").never_kept().json::<Up>(200, "It is.");
     let readyz = Operation::get("readyz", "/readyz", "Is everything that is served fresh?")
+        .never_kept()
         .json::<Ready>(200, "Every namespace takes submissions, publishes them, and has a head that clients accept.")
         .problems(&[NotReady]);
     let overview = Operation::get("authority", "/v1/status", "The whole authority")
+        .never_kept()
         .about("Nothing in it is signed, so nothing in it is proof.")
         .json::<AuthorityDocument<'_>>(200, "Every namespace as its own status says, and the last refusals.");
     let described =

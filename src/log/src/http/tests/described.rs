@@ -25,6 +25,11 @@ pub(super) fn check(method: &Method, path: &str, answer: &Answer) {
     };
     let described = &operation["responses"][answer.status.to_string()];
     assert!(described.is_object(), "{method} {path}: no {} is described", answer.status);
+    for header in ["etag", "retry-after"] {
+        let (said, there) = (described["headers"].get(header).is_some(), !answer.header(header).is_empty());
+        // Where to look again after 404 is a kindness, not described.
+        assert!(said == there || answer.status == 304 || answer.status == 404, "{method} {path}: {header}, {said}");
+    }
     let Some(forms) = described["content"].as_object() else {
         assert!(answer.body.is_empty(), "{method} {path}: {} is described without content", answer.status);
         return;

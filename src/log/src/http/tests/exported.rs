@@ -152,6 +152,8 @@ async fn every_answer_from_an_export_is_the_live_one() {
         let post = Request::post(path).body(Body::from("x")).unwrap();
         assert_eq!(send(&router, post).await.problem(), "submissions-closed");
     }
+    let cose = Request::get("/v1/backup/receipts/0").header("accept", "application/cose").body(Body::empty()).unwrap();
+    assert_eq!(send(&router, cose).await.problem(), "not-acceptable", "an export has no key");
     let tag = bench.get("/backup/checkpoint").await.header("etag").to_owned();
     let known = Request::get("/backup/checkpoint").header("if-none-match", tag).body(Body::empty()).unwrap();
     assert_eq!(send(&router, known).await.status, 304);

@@ -126,6 +126,20 @@ async fn a_receipt_is_found_by_whatever_names_its_entry() {
 }
 
 #[tokio::test]
+async fn nothing_that_is_not_published_has_a_cose_receipt() {
+    let bench = Bench::new().await;
+    bench.stop_witnesses();
+    let evidence = crate::testing::world::entry(&bench.world.evidence(1));
+    let wait = crate::sequencer::WaitLevel::Committed;
+    let committed = bench.handle.submit(evidence, wait, std::time::Duration::from_secs(20)).await.unwrap();
+    let path = format!("/v1/backup/receipts/{}", committed.index);
+    assert_eq!(receipt(&bench, &path, "application/cose").await.problem(), "beyond-published-head");
+    let bench = Bench::unpublished().await;
+    let path = "/v1/backup/receipts/0";
+    assert_eq!(receipt(&bench, path, "application/cose").await.problem(), "nothing-published");
+}
+
+#[tokio::test]
 async fn a_form_that_is_not_there_is_refused() {
     let bench = Bench::new().await;
     let answer = receipt(&bench, "/v1/backup/receipts/1", "application/xml").await;
