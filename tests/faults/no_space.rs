@@ -29,6 +29,13 @@ fn state(log: &Log, namespace: &str) -> String {
     status.json()["state"].as_str().unwrap().to_string()
 }
 
+/// Waits until an entry is published: acknowledged is only committed, and what is not published is not read.
+fn published(log: &Log, namespace: &str, index: u64) {
+    let path = format!("/v1/{namespace}/entries/{index}");
+    let is_read = poll(|| (http::get(log.address, &path).unwrap().status == 200).then_some(()));
+    assert!(is_read.is_some(), "{path} was not published:\n{}", log.said());
+}
+
 /// What is answered while nothing can be written.
 fn without_space(authority: &Authority, ledger: &Ledger, log: &Log, namespace: &'static str, round: u32) {
     match ledger.submit(authority, log.address, namespace, &format!("round {round}, without space")) {
@@ -50,7 +57,8 @@ fn a_log_without_space_says_so_is_read_and_goes_on_by_itself_when_there_is_space
     let mut log = Log::start(&authority, &tolerant()).unwrap_or_else(|refused| panic!("{refused}"));
     for round in 0..2 {
         for namespace in NAMESPACES {
-            ledger.must(&authority, log.address, namespace, &format!("round {round}, before"));
+            let index = ledger.must(&authority, log.address, namespace, &format!("round {round}, before"));
+            published(&log, namespace, index);
         }
         limit(&log, "0");
         std::thread::scope(|scope| {
