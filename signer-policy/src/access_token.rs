@@ -227,7 +227,9 @@ fn key_of(signer: &dyn Signer) -> Result<PublicKey, MintError> {
     }
     let algorithm = match signer.algorithm() {
         Algorithm::EcdsaP384 => KeyAlgorithm::EcdsaP384,
-        Algorithm::Ed25519 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => KeyAlgorithm::Ed25519,
+        Algorithm::Ed25519 | Algorithm::MlDsa44 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => {
+            KeyAlgorithm::Ed25519
+        }
     };
     Ok(PublicKey::new(algorithm, signer.public_key()).expect("a signer's public key is one of its algorithm"))
 }

@@ -1,6 +1,6 @@
 //! The verbs of the command line, for `countermark-witness` and for `countermark witness`.
 //!
-//! Standard output carries only what a caller reads: the verifier key of `init` and `vkey`, the ready
+//! Standard output carries only what a caller reads: the verifier keys of `init` and `vkey`, the ready
 //! line of `serve`. Everything else goes to the log.
 
 use std::io;
@@ -11,12 +11,12 @@ use countermark_service::settings::{Configured, InForce};
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError, WitnessSettings};
-use crate::service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkey};
+use crate::service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkeys};
 
 /// What a witness is told to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a new witness: its key, unless there is one, and its empty state
+    /// Make a new witness: its keys, unless there are some, and its empty state
     #[command(after_help = "Example:\n  countermark witness init --config witness.toml")]
     Init(InitArgs),
     /// Serve until interrupted
@@ -25,7 +25,7 @@ pub enum Command {
     /// Check the configuration, and say which settings are in force and from where
     #[command(after_help = "Example:\n  countermark witness check-config --config witness.toml")]
     CheckConfig(CheckConfigArgs),
-    /// Print the verifier key
+    /// Print the verifier keys, a line each: Ed25519, then ML-DSA-44
     #[command(after_help = "Example:\n  countermark witness vkey --config witness.toml")]
     Vkey(VkeyArgs),
 }
@@ -36,7 +36,7 @@ pub struct InitArgs {
     /// The configuration file, and what is said in its place
     #[command(flatten)]
     pub config: Configured<WitnessSettings>,
-    /// Keep a witness that is there already
+    /// Keep a witness that is there already; a key that is configured for the first time is added
     #[arg(long)]
     pub if_absent: bool,
 }
@@ -110,12 +110,12 @@ pub async fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Init(arguments) => {
             let config = given(&arguments.config)?;
-            let vkey = if arguments.if_absent { init_if_absent(&config).await? } else { init(&config).await? };
-            print_line(&vkey)
+            let vkeys = if arguments.if_absent { init_if_absent(&config).await? } else { init(&config).await? };
+            vkeys.iter().try_for_each(|vkey| print_line(vkey))
         }
         Command::Vkey(arguments) => {
             let config = given(&arguments.config)?;
-            print_line(&vkey(&config)?)
+            vkeys(&config)?.iter().try_for_each(|vkey| print_line(vkey))
         }
         Command::CheckConfig(arguments) => {
             let (_, in_force) = Config::given(&arguments.config)?;

@@ -3,7 +3,8 @@
 //! ```toml
 //! listen = "127.0.0.1:7381"            # port 0 takes any free port
 //! name = "witness-1.example.org/w"     # the name of the witness's key
-//! key_file = "witness.key"
+//! key_file = "witness.key"             # Ed25519
+//! ml_dsa_44_key_file = "witness-ml-dsa-44.key" # without it: Ed25519 alone
 //! passphrase_file = "witness.passphrase"
 //! state = "witness.sqlite"
 //!
@@ -43,9 +44,11 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The name of the witness's key.
     pub name: KeyName,
-    /// The encrypted key.
+    /// The encrypted Ed25519 key.
     pub key_file: PathBuf,
-    /// What opens it.
+    /// The encrypted ML-DSA-44 key, if there is one.
+    pub ml_dsa_44_key_file: Option<PathBuf>,
+    /// What opens them.
     pub passphrase_file: PathBuf,
     /// The SQLite file of the state.
     pub state: PathBuf,
@@ -124,6 +127,7 @@ impl Config {
             tls: text.tls.map(|files| files.below(folder)),
             name,
             key_file: folder.join(text.key_file),
+            ml_dsa_44_key_file: text.ml_dsa_44_key_file.map(|file| folder.join(file)),
             passphrase_file: folder.join(text.passphrase_file),
             state: folder.join(text.state),
             logs,
@@ -138,6 +142,7 @@ struct ConfigText {
     tls: Option<TlsFiles>,
     name: String,
     key_file: PathBuf,
+    ml_dsa_44_key_file: Option<PathBuf>,
     passphrase_file: PathBuf,
     state: PathBuf,
     /// May be missing: a witness is made before the logs that name it in their policies.

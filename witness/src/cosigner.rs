@@ -1,7 +1,10 @@
-//! The witness's key at work: makes a cosignature and checks it by the verifier's code before anyone sees it.
+//! The witness's keys at work: each makes a cosignature and checks it by the verifier's code before anyone sees it.
+//!
+//! Ed25519 is what every client knows; ML-DSA-44 stands beside it against adversaries with a quantum computer. A client
+//! counts the witness once, whichever of the lines it knows.
 
-use countermark_keys::{KeyFile, OpenError, Role, SignError, Signer};
-use countermark_tlog::cosignature::{Cosignature, CosignatureError, cosignature_message};
+use countermark_keys::{Algorithm, KeyFile, OpenError, Role, SignError, Signer};
+use countermark_tlog::cosignature::{Cosignature, CosignatureError, message_of};
 use countermark_tlog::note::{KeyName, NoteError, NoteSignature, SignatureType, VerifierKey};
 use thiserror::Error;
 
@@ -10,10 +13,14 @@ use crate::decide::AdmittedHead;
 use crate::logs::FollowedLogs;
 use crate::ports::{CosignedHead, UnixSeconds};
 
-/// The witness's own key, open.
+/// The witness's own keys, open: at least one, all under the witness's name.
 pub struct Cosigner {
+    keys: Vec<OpenKey>,
+}
+
+struct OpenKey {
     signer: Box<dyn Signer>,
-    key: VerifierKey,
+    vkey: VerifierKey,
 }
 
 /// Why the witness's key cannot be used.
@@ -25,6 +32,12 @@ pub enum KeyError {
     /// Name and key do not make a verifier key.
     #[error("the witness's key cannot cosign")]
     Unusable(#[source] NoteError),
+    /// The key's algorithm makes no cosignatures.
+    #[error("a key of algorithm {algorithm} makes no cosignatures")]
+    Algorithm {
+        /// The key's algorithm.
+        algorithm: Algorithm,
+    },
     /// The key is the key of a log that is followed: that log would cosign for itself.
     #[error("the witness's key is also the key {log_key} of a log it follows")]
     IsALogKey {
@@ -39,57 +52,71 @@ pub enum CosignError {
     /// The holder of the key failed.
     #[error("the key did not sign")]
     Sign(#[from] SignError),
-    /// What came back is not an Ed25519 signature.
-    #[error("a signature has 64 bytes, the key gave {found}")]
-    Length {
-        /// Bytes given.
-        found: usize,
-    },
+    /// The key cannot cosign this text.
+    #[error("the text cannot be cosigned")]
+    Message(#[source] CosignatureError),
     /// The cosignature does not verify under our own key: a bit flipped somewhere.
     #[error("our own cosignature does not verify")]
     OwnSignature(#[source] CosignatureError),
 }
 
 impl Cosigner {
-    /// Opens the configured key and refuses one that a followed log signs with. Takes about 15 ms.
+    /// Opens the configured keys and refuses one that a followed log signs with. Takes about 15 ms for each.
     pub fn open(config: &Config) -> Result<Cosigner, KeyError> {
-        let signer = KeyFile::open_signer(&config.key_file, Role::Witness, &config.passphrase_file)?;
-        Cosigner::new(&config.name, signer, &config.logs)
-    }
-
-    /// Takes an open key under the witness's name.
-    pub fn new(name: &KeyName, signer: Box<dyn Signer>, logs: &FollowedLogs) -> Result<Cosigner, KeyError> {
-        let key = VerifierKey::new(name.clone(), SignatureType::CosignatureEd25519, signer.public_key())
-            .map_err(KeyError::Unusable)?;
-        // Equal bytes under another name would be another key to a verifier of notes, and the same holder.
-        match logs.all_keys().find(|log_key| log_key.key_bytes() == key.key_bytes()) {
-            Some(log_key) => Err(KeyError::IsALogKey { log_key: log_key.clone() }),
-            None => Ok(Cosigner { signer, key }),
+        let mut signers = vec![KeyFile::open_signer(&config.key_file, Role::Witness, &config.passphrase_file)?];
+        if let Some(file) = &config.ml_dsa_44_key_file {
+            signers.push(KeyFile::open_signer(file, Role::WitnessMlDsa44, &config.passphrase_file)?);
         }
+        Cosigner::new(&config.name, signers, &config.logs)
     }
 
-    /// The public half, as clients pin it.
-    pub fn key(&self) -> &VerifierKey {
-        &self.key
+    /// Takes open keys under the witness's name. The order is that of the lines in an answer.
+    pub fn new(name: &KeyName, signers: Vec<Box<dyn Signer>>, logs: &FollowedLogs) -> Result<Cosigner, KeyError> {
+        let mut keys = Vec::with_capacity(signers.len());
+        for signer in signers {
+            let kind = match signer.algorithm() {
+                Algorithm::Ed25519 => SignatureType::CosignatureEd25519,
+                Algorithm::MlDsa44 => SignatureType::CosignatureMlDsa44,
+                algorithm @ (Algorithm::EcdsaP384 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305) => {
+                    return Err(KeyError::Algorithm { algorithm });
+                }
+            };
+            let vkey = VerifierKey::new(name.clone(), kind, signer.public_key()).map_err(KeyError::Unusable)?;
+            // Equal bytes under another name would be another key to a verifier of notes, and the same holder.
+            if let Some(log_key) = logs.all_keys().find(|log_key| log_key.key_bytes() == vkey.key_bytes()) {
+                return Err(KeyError::IsALogKey { log_key: log_key.clone() });
+            }
+            keys.push(OpenKey { signer, vkey });
+        }
+        Ok(Cosigner { keys })
     }
 
-    /// Cosigns a head. The result must be durable before any of it is shown.
+    /// The public halves, as clients pin them.
+    pub fn vkeys(&self) -> impl Iterator<Item = &VerifierKey> {
+        self.keys.iter().map(|key| &key.vkey)
+    }
+
+    /// Cosigns a head with every key. The result must be durable before any of it is shown.
     pub fn cosign(&self, head: &AdmittedHead) -> Result<CosignedHead, CosignError> {
         let checkpoint = head.checkpoint();
-        let line = self.sign(head.cosign_at(), checkpoint.text())?;
+        let mut cosignatures = String::new();
+        for key in &self.keys {
+            cosignatures.push_str(&key.sign(head.cosign_at(), checkpoint.text())?.to_line());
+        }
         Ok(CosignedHead {
             id: checkpoint.id(),
             cosigned_at: head.cosign_at(),
             checkpoint: checkpoint.to_bytes(),
-            cosignatures: line.to_line(),
+            cosignatures,
         })
     }
+}
 
+impl OpenKey {
     fn sign(&self, at: UnixSeconds, text: &str) -> Result<NoteSignature, CosignError> {
-        let bytes = self.signer.sign(&cosignature_message(at.get(), text))?;
-        let signature = bytes.try_into().map_err(|bytes: Vec<u8>| CosignError::Length { found: bytes.len() })?;
-        let cosignature = Cosignature { timestamp: at.get(), signature };
-        cosignature.verify(&self.key, text).map_err(CosignError::OwnSignature)?;
-        Ok(cosignature.to_note_signature(&self.key))
+        let message = message_of(&self.vkey, at.get(), text).map_err(CosignError::Message)?;
+        let cosignature = Cosignature { timestamp: at.get(), signature: self.signer.sign(&message)? };
+        cosignature.verify(&self.vkey, text).map_err(CosignError::OwnSignature)?;
+        Ok(cosignature.to_note_signature(&self.vkey))
     }
 }

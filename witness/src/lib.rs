@@ -37,5 +37,5 @@ pub use config::{Config, ConfigError, WitnessSettings};
 pub use cosigner::KeyError;
 pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};
 pub use ports::StoreError;
-pub use service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkey};
+pub use service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkeys};
 pub use witness::StateError;

@@ -50,7 +50,7 @@ pub enum LogError {
         vkey: VerifierKey,
     },
     /// A key of another type than logs sign with.
-    #[error("the key {vkey} is not of signature type 0x01, with which logs sign")]
+    #[error("the key {vkey} is not of signature type 0x01 or 0x06, with which logs sign")]
     KeyType {
         /// The key.
         vkey: VerifierKey,
@@ -125,7 +125,7 @@ fn log_key(vkey: &str, origin: &Origin) -> Result<VerifierKey, LogError> {
         return Err(LogError::KeyName { vkey: key });
     }
     match key.kind() {
-        SignatureType::Ed25519 => Ok(key),
-        SignatureType::CosignatureEd25519 | SignatureType::CosignatureMlDsa44 => Err(LogError::KeyType { vkey: key }),
+        SignatureType::Ed25519 | SignatureType::CosignatureMlDsa44 => Ok(key),
+        SignatureType::CosignatureEd25519 => Err(LogError::KeyType { vkey: key }),
     }
 }

@@ -104,11 +104,11 @@ pub enum ServeError {
     Tls(#[from] TlsError),
 }
 
-/// Makes a witness and returns its verifier key.
+/// Makes a witness and returns its verifier keys, Ed25519 first.
 ///
-/// The passphrase and the key are made where there are none; an existing key is used as it is. The empty
+/// The passphrase and the keys are made where there are none; an existing key is used as it is. The empty
 /// state is made last: where it exists, the witness is complete. A key gets one state in its life.
-pub async fn init(config: &Config) -> Result<String, InitError> {
+pub async fn init(config: &Config) -> Result<Vec<String>, InitError> {
     // 1. A witness that exists is left alone, its key too.
     if exists(&config.state)? {
         return Err(InitError::StateExists { path: config.state.clone() });
@@ -120,6 +120,7 @@ pub async fn init(config: &Config) -> Result<String, InitError> {
     if !exists(&config.key_file)? {
         KeyFile::create(&config.key_file, Role::Witness, &config.passphrase_file)?;
     }
+    create_ml_dsa_44_key(config)?;
     let cosigner = Cosigner::open(config)?;
     let marker = marker(config);
     if exists(&marker)? {
@@ -130,23 +131,40 @@ pub async fn init(config: &Config) -> Result<String, InitError> {
     open_sqlite(&config.state, Database::Witness, Open::CreateNew).await?.close().await;
     // 4. From now on this key never gets an empty state.
     mark_key(config)?;
-    Ok(cosigner.key().to_string())
+    Ok(lines(&cosigner))
 }
 
-/// [`init`], unless there is a state already: then its key is marked, if an interrupted `init` did not, and shown.
-pub async fn init_if_absent(config: &Config) -> Result<String, InitError> {
+/// [`init`], unless there is a state already: then its key is marked, if an interrupted `init` did not, an ML-DSA-44 key
+/// that the configuration names for the first time is made, and the keys are shown.
+pub async fn init_if_absent(config: &Config) -> Result<Vec<String>, InitError> {
     match init(config).await {
         Err(InitError::StateExists { .. }) => {
             mark_key(config)?;
-            Ok(Cosigner::open(config)?.key().to_string())
+            // It cosigns on from the state that there is: what is believed is the state, not the key.
+            create_ml_dsa_44_key(config)?;
+            Ok(lines(&Cosigner::open(config)?))
         }
         outcome => outcome,
     }
 }
 
-/// The verifier key of the witness.
-pub fn vkey(config: &Config) -> Result<String, VkeyError> {
-    Ok(Cosigner::open(config)?.key().to_string())
+/// The verifier keys of the witness, Ed25519 first.
+pub fn vkeys(config: &Config) -> Result<Vec<String>, VkeyError> {
+    Ok(lines(&Cosigner::open(config)?))
+}
+
+/// Makes the ML-DSA-44 key where one is configured and there is none.
+fn create_ml_dsa_44_key(config: &Config) -> Result<(), InitError> {
+    match &config.ml_dsa_44_key_file {
+        Some(file) if !exists(file)? => {
+            Ok(KeyFile::create(file, Role::WitnessMlDsa44, &config.passphrase_file).map(drop)?)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn lines(cosigner: &Cosigner) -> Vec<String> {
+    cosigner.vkeys().map(ToString::to_string).collect()
 }
 
 /// Serves until `shutdown` completes; requests that run then have 10 s to end.
@@ -165,7 +183,9 @@ pub async fn serve(
     })?;
     // Before anything is cosigned: an `init` that was killed at its end may have left the key unmarked.
     mark_key(&config).map_err(ServeError::Mark)?;
-    tracing::info!(vkey = %cosigner.key(), logs = config.logs.count(), "witness");
+    for vkey in cosigner.vkeys() {
+        tracing::info!(%vkey, logs = config.logs.count(), "witness");
+    }
     let store = SqliteHeads::new(pool.clone());
     let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
     let served = async {

@@ -3,12 +3,12 @@
 pub mod log;
 pub mod stores;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
-use countermark_keys::{Algorithm, Role, SignError, Signer};
+use countermark_keys::{Algorithm, KeyFile, Role, SignError, Signer, create_passphrase_file};
 use countermark_tlog::note::{KeyName, VerifierKey};
-use ed25519_dalek::{Signer as _, SigningKey};
+use tempfile::TempDir;
 
 use crate::cosigner::Cosigner;
 use crate::logs::FollowedLogs;
@@ -42,9 +42,8 @@ impl Clock for TestClock {
 
 /// The holder of a key, with the ways in which a holder goes wrong.
 pub struct TestSigner {
-    key: SigningKey,
-    public: [u8; 32],
-    pub fault: SignerFault,
+    key: Box<dyn Signer>,
+    fault: SignerFault,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,28 +55,26 @@ pub enum SignerFault {
 }
 
 impl TestSigner {
-    pub fn new(fault: SignerFault) -> Box<Self> {
-        let key = SigningKey::from_bytes(&[0x77; 32]);
-        let public = key.verifying_key().to_bytes();
-        Box::new(Self { key, public, fault })
+    pub fn new(key: Box<dyn Signer>, fault: SignerFault) -> Box<Self> {
+        Box::new(Self { key, fault })
     }
 }
 
 impl Signer for TestSigner {
     fn role(&self) -> Role {
-        Role::Witness
+        self.key.role()
     }
 
     fn algorithm(&self) -> Algorithm {
-        Algorithm::Ed25519
+        self.key.algorithm()
     }
 
     fn public_key(&self) -> &[u8] {
-        &self.public
+        self.key.public_key()
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        let mut signature = self.key.sign(message).to_bytes().to_vec();
+        let mut signature = self.key.sign(message)?;
         match self.fault {
             SignerFault::None => {}
             SignerFault::Refuses => {
@@ -88,6 +85,23 @@ impl Signer for TestSigner {
         }
         Ok(signature)
     }
+}
+
+/// The two keys of every witness of these tests; the second goes wrong in these ways.
+pub fn signers(ed25519: SignerFault, ml_dsa_44: SignerFault) -> Vec<Box<dyn Signer>> {
+    static FILES: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    static MADE: LazyLock<()> = LazyLock::new(|| {
+        create_passphrase_file(&FILES.path().join("passphrase")).unwrap();
+        for role in [Role::Witness, Role::WitnessMlDsa44] {
+            KeyFile::create(&FILES.path().join(role.as_str()), role, &FILES.path().join("passphrase")).unwrap();
+        }
+    });
+    LazyLock::force(&MADE);
+    let open = |role: Role, fault| -> Box<dyn Signer> {
+        let file = FILES.path().join(role.as_str());
+        TestSigner::new(KeyFile::open_signer(&file, role, &FILES.path().join("passphrase")).unwrap(), fault)
+    };
+    vec![open(Role::Witness, ed25519), open(Role::WitnessMlDsa44, ml_dsa_44)]
 }
 
 pub fn witness_name() -> KeyName {
@@ -103,12 +117,12 @@ pub fn following(logs: &[&TestLog]) -> FollowedLogs {
 }
 
 pub fn cosigner(logs: &FollowedLogs) -> Cosigner {
-    Cosigner::new(&witness_name(), TestSigner::new(SignerFault::None), logs).unwrap()
+    Cosigner::new(&witness_name(), signers(SignerFault::None, SignerFault::None), logs).unwrap()
 }
 
-/// The public key of every witness of these tests.
-pub fn witness_key() -> VerifierKey {
-    cosigner(&FollowedLogs::default()).key().clone()
+/// The public keys of every witness of these tests, Ed25519 first.
+pub fn witness_keys() -> Vec<VerifierKey> {
+    cosigner(&FollowedLogs::default()).vkeys().cloned().collect()
 }
 
 /// A witness of these logs with a good key.

@@ -6,7 +6,6 @@
 
 use countermark_tlog::checkpoint::{CheckpointError, Origin, SignedCheckpoint};
 use countermark_tlog::cosignature::{Cosignature, CosignatureError};
-use countermark_tlog::note::VerifierKey;
 use thiserror::Error;
 
 use crate::authenticate::{AuthenticateError, authenticate};
@@ -63,13 +62,13 @@ pub enum StateError {
         /// The log.
         origin: Origin,
     },
-    /// The stored cosignature is of another key: this is the state of another witness.
-    #[error("the stored head of {origin} was not cosigned by {own_key}: is this the state of another witness?")]
+    /// The stored cosignatures are of other keys: this is the state of another witness.
+    #[error(
+        "the stored head of {origin} was not cosigned by this witness's key: is this the state of another witness?"
+    )]
     OtherWitness {
         /// The log.
         origin: Origin,
-        /// The witness's key.
-        own_key: VerifierKey,
     },
     /// The stored cosignature does not verify.
     #[error("the stored cosignature of {origin} does not verify")]
@@ -136,7 +135,7 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
     pub async fn verify_state(&self) -> Result<(), StateError> {
         for origin in self.logs.origins() {
             if let HeadState::Cosigned(head) = self.store.read(origin).await? {
-                verify_stored(origin, &head, self.cosigner.key())?;
+                verify_stored(origin, &head, &self.cosigner)?;
             }
         }
         Ok(())
@@ -149,7 +148,7 @@ fn note_bytes(head: &CosignedHead) -> Vec<u8> {
     note
 }
 
-fn verify_stored(origin: &Origin, head: &CosignedHead, own_key: &VerifierKey) -> Result<(), StateError> {
+fn verify_stored(origin: &Origin, head: &CosignedHead, cosigner: &Cosigner) -> Result<(), StateError> {
     let stored = SignedCheckpoint::parse_allowing_extensions(&note_bytes(head))
         .map_err(|source| StateError::Checkpoint { origin: origin.clone(), source })?;
     let checkpoint = stored.checkpoint();
@@ -157,18 +156,21 @@ fn verify_stored(origin: &Origin, head: &CosignedHead, own_key: &VerifierKey) ->
     if (&checkpoint.origin, id) != (origin, head.id) {
         return Err(StateError::OtherHead { origin: origin.clone() });
     }
-    let Some(line) = stored.note().signature_of(own_key) else {
-        return Err(StateError::OtherWitness { origin: origin.clone(), own_key: own_key.clone() });
-    };
-    let cosignature = Cosignature::from_note_signature(line).and_then(|cosignature| {
-        cosignature.verify(own_key, stored.note().text())?;
-        Ok(cosignature)
-    });
-    match cosignature {
-        Ok(cosignature) if cosignature.timestamp == head.cosigned_at.get() => Ok(()),
-        Ok(_) => Err(StateError::OtherHead { origin: origin.clone() }),
-        Err(source) => Err(StateError::Cosignature { origin: origin.clone(), source }),
+    let mut cosigned = 0_usize;
+    for own_key in cosigner.vkeys() {
+        // A key that the witness was given later has no line on older heads.
+        let Some(line) = stored.note().signature_of(own_key) else { continue };
+        let cosignature = Cosignature::from_note_signature(line).and_then(|cosignature| {
+            cosignature.verify(own_key, stored.note().text())?;
+            Ok(cosignature)
+        });
+        match cosignature {
+            Ok(cosignature) if cosignature.timestamp == head.cosigned_at.get() => cosigned = cosigned.saturating_add(1),
+            Ok(_) => return Err(StateError::OtherHead { origin: origin.clone() }),
+            Err(source) => return Err(StateError::Cosignature { origin: origin.clone(), source }),
+        }
     }
+    if cosigned > 0 { Ok(()) } else { Err(StateError::OtherWitness { origin: origin.clone() }) }
 }
 
 #[cfg(test)]

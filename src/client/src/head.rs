@@ -68,9 +68,7 @@ impl HeadError {
             PolicyError::LogSignature(NoteError::NoKnownSignature) => Self::UnknownLogKey,
             PolicyError::LogSignature(error) => Self::LogSignature(error),
             PolicyError::QuorumNotMet { found } => Self::Quorum { cosigned: found },
-            error @ (PolicyError::WitnessSignature(_) | PolicyError::UnsupportedAlgorithm { .. }) => {
-                Self::Cosignature(error)
-            }
+            error @ PolicyError::WitnessSignature(_) => Self::Cosignature(error),
         }
     }
 }

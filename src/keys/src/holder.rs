@@ -16,12 +16,13 @@ pub trait Signer: Send + Sync {
     /// The algorithm of the signatures.
     fn algorithm(&self) -> Algorithm;
 
-    /// The public key: 32 raw bytes for Ed25519, the 97-byte uncompressed SEC 1 point for P-384.
+    /// The public key: 32 raw bytes for Ed25519, the 97-byte uncompressed SEC 1 point for P-384, 1,312 for ML-DSA-44.
     fn public_key(&self) -> &[u8];
 
     /// Signs `message` as it is.
     ///
-    /// Ed25519 gives 64 bytes. P-384 gives 96 bytes, r‖s with low S, over SHA-384 of the message.
+    /// Ed25519 gives 64 bytes. P-384 gives 96 bytes, r‖s with low S, over SHA-384 of the message. ML-DSA-44 gives 2,420
+    /// bytes, with the empty context string.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
 }
 

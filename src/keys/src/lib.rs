@@ -25,8 +25,8 @@
 //! |---|---|
 //! | `type` | `countermark/key-file/v1` |
 //! | `role` | one of the [`Role`] names |
-//! | `algorithm` | the role's algorithm: `ed25519`, `ecdsa-p384`, `x25519` or `xchacha20-poly1305` |
-//! | `public_key` | lower-case hex: 32 bytes; for `ecdsa-p384` the 97-byte uncompressed SEC 1 point; for `xchacha20-poly1305`, which has no public key, its identifier: SHA-256 over `countermark/sealing-key/v1`, a newline and the secret |
+//! | `algorithm` | the role's algorithm: `ed25519`, `ecdsa-p384`, `ml-dsa-44`, `x25519` or `xchacha20-poly1305` |
+//! | `public_key` | lower-case hex: 32 bytes; for `ecdsa-p384` the 97-byte uncompressed SEC 1 point; for `ml-dsa-44` 1,312 bytes; for `xchacha20-poly1305`, which has no public key, its identifier: SHA-256 over `countermark/sealing-key/v1`, a newline and the secret |
 //! | `sealed` | standard base64 of a binary [age](https://age-encryption.org/v1) file with one scrypt stanza |
 //! | `sealed_sha256` | lower-case hex SHA-256 of the age file; tells a damaged file from a wrong passphrase, proves nothing |
 //!
@@ -39,7 +39,7 @@
 //! |---|---|
 //! | `type` | `countermark/private-key/v1` |
 //! | `role`, `algorithm` | the same as outside |
-//! | `secret` | lower-case hex: Ed25519 seed (32 bytes), P-384 scalar (48 bytes, big-endian), X25519 secret or sealing key (32 bytes each) |
+//! | `secret` | lower-case hex: Ed25519 seed (32 bytes), P-384 scalar (48 bytes, big-endian), ML-DSA-44 seed (32 bytes), X25519 secret or sealing key (32 bytes each) |
 //!
 //! The clear header can be read without the passphrase and is not trusted when a key is opened: role and algorithm must
 //! equal the sealed ones, and the public key must be the one that belongs to the sealed secret.

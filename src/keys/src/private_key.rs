@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::signature::{KeyPair as _, ML_DSA_44_SIGNING, PqdsaKeyPair};
 use ed25519_dalek::Signer as _;
 use p384::ecdsa;
 use p384::elliptic_curve::Generate as _;
@@ -20,6 +21,8 @@ pub(crate) enum PrivateKey {
     Ed25519(Box<ed25519_dalek::SigningKey>),
     /// A P-384 scalar.
     EcdsaP384(Box<ecdsa::SigningKey>),
+    /// The 32-byte seed of an ML-DSA-44 key, which fixes it (FIPS 204, KeyGen_internal).
+    MlDsa44(MlDsaSeed),
     /// An X25519 secret.
     X25519(StaticSecret),
     /// A symmetric key.
@@ -37,6 +40,11 @@ impl PrivateKey {
             Algorithm::EcdsaP384 => Self::EcdsaP384(Box::new(
                 ecdsa::SigningKey::try_generate_from_rng(rng).map_err(|_failed| RandomnessError::Unavailable)?,
             )),
+            Algorithm::MlDsa44 => {
+                let mut seed = Zeroizing::new([0; 32]);
+                randomness::fill(rng, seed.as_mut_slice())?;
+                Self::MlDsa44(MlDsaSeed::new(seed).ok_or(RandomnessError::Unavailable)?)
+            }
             Algorithm::X25519 => Self::X25519(StaticSecret::random_from_rng(&mut UnwrapErr(rng))),
             Algorithm::XChaCha20Poly1305 => {
                 let mut secret = Zeroizing::new([0; 32]);
@@ -59,6 +67,7 @@ impl PrivateKey {
                 let key = ecdsa::SigningKey::from_slice(scalar.as_slice()).ok()?;
                 Self::EcdsaP384(Box::new(key))
             }
+            Algorithm::MlDsa44 => Self::MlDsa44(MlDsaSeed::new(decode::<32>(secret)?)?),
             Algorithm::X25519 => Self::X25519(StaticSecret::from(*decode::<32>(secret)?)),
             Algorithm::XChaCha20Poly1305 => Self::XChaCha20Poly1305(SealingSecret::new(decode::<32>(secret)?)),
         })
@@ -72,6 +81,7 @@ impl PrivateKey {
                 let scalar = Zeroizing::new(key.to_bytes());
                 Zeroizing::new(hex::encode(scalar.as_slice()))
             }
+            Self::MlDsa44(seed) => Zeroizing::new(hex::encode(seed.as_bytes())),
             Self::X25519(secret) => Zeroizing::new(hex::encode(secret.as_bytes())),
             Self::XChaCha20Poly1305(secret) => Zeroizing::new(hex::encode(secret.as_bytes())),
         }
@@ -83,6 +93,7 @@ impl PrivateKey {
         match self {
             Self::Ed25519(key) => key.verifying_key().as_bytes().to_vec(),
             Self::EcdsaP384(key) => key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+            Self::MlDsa44(seed) => seed.public_key().to_vec(),
             Self::X25519(secret) => x25519_dalek::PublicKey::from(secret).as_bytes().to_vec(),
             Self::XChaCha20Poly1305(secret) => secret.key_id().to_vec(),
         }
@@ -94,6 +105,7 @@ impl PrivateKey {
         match self {
             Self::Ed25519(key) => Some(Box::new(Ed25519Signer { role, key, public_key })),
             Self::EcdsaP384(key) => Some(Box::new(EcdsaP384Signer { role, key, public_key })),
+            Self::MlDsa44(seed) => Some(Box::new(MlDsa44Signer { role, pair: seed.into_pair(), public_key })),
             Self::X25519(_) | Self::XChaCha20Poly1305(_) => None,
         }
     }
@@ -102,7 +114,7 @@ impl PrivateKey {
     pub(crate) fn into_agreement(self) -> Option<Box<dyn AgreementKey>> {
         match self {
             Self::X25519(secret) => Some(Box::new(X25519Agreement { secret })),
-            Self::Ed25519(_) | Self::EcdsaP384(_) | Self::XChaCha20Poly1305(_) => None,
+            Self::Ed25519(_) | Self::EcdsaP384(_) | Self::MlDsa44(_) | Self::XChaCha20Poly1305(_) => None,
         }
     }
 
@@ -110,7 +122,7 @@ impl PrivateKey {
     pub(crate) fn into_sealing(self) -> Option<Box<dyn SealingKey>> {
         match self {
             Self::XChaCha20Poly1305(secret) => Some(Box::new(secret)),
-            Self::Ed25519(_) | Self::EcdsaP384(_) | Self::X25519(_) => None,
+            Self::Ed25519(_) | Self::EcdsaP384(_) | Self::MlDsa44(_) | Self::X25519(_) => None,
         }
     }
 }
@@ -182,6 +194,61 @@ impl Signer for EcdsaP384Signer {
             .map_err(|_failed| SignError::Failed { role: self.role, algorithm: Algorithm::EcdsaP384 })?;
         // For this curve the crate leaves s as it falls; without this line half the signatures have a high one.
         Ok(signature.normalize_s().to_bytes().to_vec())
+    }
+}
+
+/// An ML-DSA-44 key: its seed, and the pair that follows from it, which the library wipes.
+pub(crate) struct MlDsaSeed {
+    seed: Zeroizing<[u8; 32]>,
+    pair: PqdsaKeyPair,
+}
+
+impl MlDsaSeed {
+    /// Expands a seed; `None` if the library fails.
+    fn new(seed: Zeroizing<[u8; 32]>) -> Option<Self> {
+        let pair = PqdsaKeyPair::from_seed(&ML_DSA_44_SIGNING, seed.as_slice()).ok()?;
+        Some(Self { seed, pair })
+    }
+
+    fn as_bytes(&self) -> &[u8; 32] {
+        &self.seed
+    }
+
+    fn public_key(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    fn into_pair(self) -> PqdsaKeyPair {
+        self.pair
+    }
+}
+
+struct MlDsa44Signer {
+    role: Role,
+    pair: PqdsaKeyPair,
+    public_key: Vec<u8>,
+}
+
+impl Signer for MlDsa44Signer {
+    fn role(&self) -> Role {
+        self.role
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::MlDsa44
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        // SPEC: FIPS 204, ML-DSA.Sign with the empty context string, hedged with fresh randomness.
+        let mut signature = vec![0; ML_DSA_44_SIGNING.signature_len()];
+        self.pair
+            .sign(message, &mut signature)
+            .map_err(|_failed| SignError::Failed { role: self.role, algorithm: Algorithm::MlDsa44 })?;
+        Ok(signature)
     }
 }
 

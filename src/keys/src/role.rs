@@ -12,6 +12,8 @@ pub enum Algorithm {
     Ed25519,
     /// ECDSA over P-384 with SHA-384, FIPS 186-5.
     EcdsaP384,
+    /// ML-DSA-44 signatures with the empty context string, FIPS 204.
+    MlDsa44,
     /// X25519 key agreement, RFC 7748; it cannot sign.
     X25519,
     /// XChaCha20-Poly1305 sealing (draft-irtf-cfrg-xchacha-03), with one secret key; it cannot sign and has no public key.
@@ -20,25 +22,28 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order of the enum.
-    pub const ALL: [Self; 4] = [Self::Ed25519, Self::EcdsaP384, Self::X25519, Self::XChaCha20Poly1305];
+    pub const ALL: [Self; 5] = [Self::Ed25519, Self::EcdsaP384, Self::MlDsa44, Self::X25519, Self::XChaCha20Poly1305];
 
-    /// The algorithm's name in files: `ed25519`, `ecdsa-p384`, `x25519` or `xchacha20-poly1305`.
+    /// The algorithm's name in files: `ed25519`, `ecdsa-p384`, `ml-dsa-44`, `x25519` or `xchacha20-poly1305`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ed25519 => "ed25519",
             Self::EcdsaP384 => "ecdsa-p384",
+            Self::MlDsa44 => "ml-dsa-44",
             Self::X25519 => "x25519",
             Self::XChaCha20Poly1305 => "xchacha20-poly1305",
         }
     }
 
-    /// The length in bytes of a public key, or of what stands in its place: 32, or 97 for the uncompressed P-384 point.
+    /// The length in bytes of a public key, or of what stands in its place: 32, 97 for the
+    /// uncompressed P-384 point, or 1,312 for ML-DSA-44.
     #[must_use]
     pub const fn public_key_bytes(self) -> usize {
         match self {
             Self::Ed25519 | Self::X25519 | Self::XChaCha20Poly1305 => 32,
             Self::EcdsaP384 => 97,
+            Self::MlDsa44 => 1312,
         }
     }
 }
@@ -51,7 +56,7 @@ impl fmt::Display for Algorithm {
 
 /// The name given is not that of an [`Algorithm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("unknown algorithm; known are ed25519, ecdsa-p384, x25519 and xchacha20-poly1305")]
+#[error("unknown algorithm; known are ed25519, ecdsa-p384, ml-dsa-44, x25519 and xchacha20-poly1305")]
 pub struct UnknownAlgorithm;
 
 impl FromStr for Algorithm {
@@ -67,6 +72,8 @@ impl FromStr for Algorithm {
 pub enum Role {
     /// Signs the checkpoints of a log.
     Log,
+    /// Signs the checkpoints of a log beside [`Role::Log`], against adversaries with a quantum computer.
+    LogMlDsa44,
     /// Signs the authority's certificates over statements.
     Certificate,
     /// Signs the authority's changes of policy and of keys.
@@ -75,6 +82,8 @@ pub enum Role {
     Revocation,
     /// Cosigns checkpoints as a witness.
     Witness,
+    /// Cosigns checkpoints as a witness beside [`Role::Witness`], against adversaries with a quantum computer.
+    WitnessMlDsa44,
     /// Countersigns certified statements for the operator.
     Operator,
     /// Signs approvals of an officer.
@@ -99,12 +108,14 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the enum.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Log,
+        Self::LogMlDsa44,
         Self::Certificate,
         Self::Administration,
         Self::Revocation,
         Self::Witness,
+        Self::WitnessMlDsa44,
         Self::Operator,
         Self::Officer,
         Self::TokenIssuer,
@@ -125,10 +136,12 @@ impl Role {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Log => "log",
+            Self::LogMlDsa44 => "log-ml-dsa-44",
             Self::Certificate => "certificate",
             Self::Administration => "administration",
             Self::Revocation => "revocation",
             Self::Witness => "witness",
+            Self::WitnessMlDsa44 => "witness-ml-dsa-44",
             Self::Operator => "operator",
             Self::Officer => "officer",
             Self::TokenIssuer => "token-issuer",
@@ -147,6 +160,7 @@ impl Role {
     pub const fn algorithm(self) -> Algorithm {
         match self {
             Self::Operator | Self::TokenIssuerP384 => Algorithm::EcdsaP384,
+            Self::LogMlDsa44 | Self::WitnessMlDsa44 => Algorithm::MlDsa44,
             Self::VaultSession => Algorithm::X25519,
             Self::VaultSealing => Algorithm::XChaCha20Poly1305,
             Self::Log
@@ -208,10 +222,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_operator_and_a_token_issuer_that_says_so_use_p384_and_only_the_vaults_keys_agree_or_seal() {
+    fn the_algorithm_follows_from_the_role() {
         for role in Role::ALL {
             let expect = match role.as_str() {
                 "operator" | "token-issuer-p384" => Algorithm::EcdsaP384,
+                "log-ml-dsa-44" | "witness-ml-dsa-44" => Algorithm::MlDsa44,
                 "vault-session" => Algorithm::X25519,
                 "vault-sealing" => Algorithm::XChaCha20Poly1305,
                 _ => Algorithm::Ed25519,

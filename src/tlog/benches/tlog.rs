@@ -193,7 +193,7 @@ impl Signer {
 
     fn cosign_text(&self, text: &str) -> (NoteSignature, Check) {
         let check = self.sign(&cosignature_message(NOW, text));
-        let cosignature = Cosignature { timestamp: NOW, signature: check.signature.to_bytes() };
+        let cosignature = Cosignature { timestamp: NOW, signature: check.signature.to_bytes().to_vec() };
         (cosignature.to_note_signature(&self.vkey), check)
     }
 

@@ -173,12 +173,14 @@ impl SignedCheckpoint {
 
     /// Verifies that one of the given log keys signed, and returns it.
     ///
-    /// Log keys are of type 0x01 and carry the log's origin as their name.
+    /// Log keys are of type 0x01 or 0x06 and carry the log's origin as their name.
     pub fn verify_log(&self, keys: &[VerifierKey]) -> Result<VerifierKey, CheckpointError> {
         let origin = &self.checkpoint.origin;
-        if let Some(key) =
-            keys.iter().find(|key| key.name() != origin.key_name() || key.kind() != SignatureType::Ed25519)
-        {
+        let is_other = |key: &&VerifierKey| match key.kind() {
+            SignatureType::Ed25519 | SignatureType::CosignatureMlDsa44 => key.name() != origin.key_name(),
+            SignatureType::CosignatureEd25519 => true,
+        };
+        if let Some(key) = keys.iter().find(is_other) {
             return Err(CheckpointError::LogKey { name: key.name().clone(), origin: origin.clone() });
         }
         let signed = self.note.verify(keys)?;

@@ -21,6 +21,7 @@ pub mod hash;
 pub mod proof;
 pub mod recompute;
 pub mod size;
+pub mod subtree;
 pub mod tile;
 pub mod tree;
 

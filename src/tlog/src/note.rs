@@ -13,9 +13,10 @@ use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use core::fmt;
+use ml_dsa::MlDsa44;
 use sha2::{Digest as _, Sha256};
 
-use crate::cosignature::{Cosignature, CosignatureError};
+use crate::cosignature::Cosignature;
 
 /// The most bytes of a note: 1 MiB.
 pub const NOTE_BYTES_MAX: usize = 1 << 20;
@@ -72,7 +73,7 @@ pub enum SignatureType {
     Ed25519,
     /// 0x04: timestamped Ed25519 cosignature, as a witness signs.
     CosignatureEd25519,
-    /// 0x06: timestamped ML-DSA-44 cosignature. Keys can be named; signatures are refused by name for now.
+    /// 0x06: timestamped ML-DSA-44 cosignature, as a witness signs, and a log beside its Ed25519 signature.
     CosignatureMlDsa44,
 }
 
@@ -164,14 +165,6 @@ pub enum NoteError {
         /// The key's identifier.
         id: KeyId,
     },
-    /// A trusted key of an algorithm that cannot be verified yet: refused, never passed over.
-    #[error("signatures of type 0x{kind:02x} by {name} cannot be verified by this version", kind = kind.byte())]
-    UnsupportedAlgorithm {
-        /// The key's name.
-        name: KeyName,
-        /// Its type.
-        kind: SignatureType,
-    },
 }
 
 /// A public key in the form that the ecosystem exchanges: name, identifier, type, key.
@@ -188,6 +181,7 @@ impl VerifierKey {
     pub fn new(name: KeyName, kind: SignatureType, key: &[u8]) -> Result<Self, NoteError> {
         let usable = match kind {
             SignatureType::Ed25519 | SignatureType::CosignatureEd25519 => ed25519_key(key).is_some(),
+            // FIPS 204: any bytes of that length are a key.
             SignatureType::CosignatureMlDsa44 => key.len() == kind.key_bytes_len(),
         };
         if !usable {
@@ -242,38 +236,40 @@ impl VerifierKey {
         &self.key
     }
 
-    /// Verifies an Ed25519 signature strictly (RFC 8032, no small-order points, one encoding).
-    pub(crate) fn verify_ed25519(&self, message: &[u8], signature: &[u8]) -> bool {
-        let (Some(key), Ok(signature)) = (ed25519_key(&self.key), ed25519_dalek::Signature::from_slice(signature))
-        else {
-            return false;
-        };
-        key.verify_strict(message, &signature).is_ok()
+    /// Verifies a signature over exactly these bytes: Ed25519 strictly (RFC 8032, no small-order points, one encoding),
+    /// ML-DSA-44 with the empty context string (FIPS 204).
+    pub(crate) fn verify_bytes(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self.kind {
+            SignatureType::Ed25519 | SignatureType::CosignatureEd25519 => {
+                let (Some(key), Ok(signature)) =
+                    (ed25519_key(&self.key), ed25519_dalek::Signature::from_slice(signature))
+                else {
+                    return false;
+                };
+                key.verify_strict(message, &signature).is_ok()
+            }
+            SignatureType::CosignatureMlDsa44 => {
+                let (Ok(key), Ok(signature)) = (
+                    ml_dsa::EncodedVerifyingKey::<MlDsa44>::try_from(self.key.as_slice()),
+                    ml_dsa::Signature::<MlDsa44>::try_from(signature),
+                ) else {
+                    return false;
+                };
+                ml_dsa::VerifyingKey::<MlDsa44>::decode(&key).verify_with_context(message, &[], &signature)
+            }
+        }
     }
 
     fn verify_line(&self, text: &str, line: &NoteSignature) -> Result<(), NoteError> {
-        let bad = || NoteError::BadSignature { name: self.name.clone(), id: self.id };
-        let unsupported = || NoteError::UnsupportedAlgorithm { name: self.name.clone(), kind: self.kind };
-        match self.kind {
-            SignatureType::Ed25519 => {
-                if self.verify_ed25519(text.as_bytes(), &line.signature) {
-                    Ok(())
-                } else {
-                    Err(bad())
-                }
+        let is_valid = match self.kind {
+            SignatureType::Ed25519 => self.verify_bytes(text.as_bytes(), &line.signature),
+            // A zero or overlong timestamp is a valid signature that never counts.
+            SignatureType::CosignatureEd25519 | SignatureType::CosignatureMlDsa44 => {
+                Cosignature::from_note_signature(line)
+                    .is_ok_and(|cosignature| cosignature.verify_signature(self, text).is_ok())
             }
-            SignatureType::CosignatureEd25519 => match Cosignature::from_note_signature(line) {
-                Ok(cosignature) => match cosignature.verify(self, text) {
-                    // A zero or overlong timestamp is a valid signature that never counts.
-                    Ok(()) | Err(CosignatureError::Timestamp { .. }) => Ok(()),
-                    Err(
-                        CosignatureError::Length { .. } | CosignatureError::Invalid | CosignatureError::KeyType { .. },
-                    ) => Err(bad()),
-                },
-                Err(_) => Err(bad()),
-            },
-            SignatureType::CosignatureMlDsa44 => Err(unsupported()),
-        }
+        };
+        if is_valid { Ok(()) } else { Err(NoteError::BadSignature { name: self.name.clone(), id: self.id }) }
     }
 }
 
@@ -310,7 +306,7 @@ pub struct NoteSignature {
     pub name: KeyName,
     /// Its identifier.
     pub id: KeyId,
-    /// What follows the identifier: 64 bytes of Ed25519, 72 of an Ed25519 cosignature.
+    /// What follows the identifier: 64 bytes of Ed25519, 72 of an Ed25519 cosignature, 2,428 of an ML-DSA-44 one.
     pub signature: Vec<u8>,
 }
 

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
 use crate::cosignature::{Cosignature, CosignatureError};
-use crate::note::{KeyName, NoteError, SignatureType, VerifierKey};
+use crate::note::{KeyName, NoteError, VerifierKey};
 
 mod parse;
 mod quorum;
@@ -19,15 +19,15 @@ pub use quorum::{ANALYSED_WITNESSES_MAX, FaultTolerance, QuorumAnalysisError};
 
 use quorum::Quorum;
 
-/// The most bytes of a policy: 64 KiB.
-pub const POLICY_BYTES_MAX: usize = 1 << 16;
+/// The most bytes of a policy: 256 KiB. A line with an ML-DSA-44 key has some 1.8 KiB.
+pub const POLICY_BYTES_MAX: usize = 1 << 18;
 /// The most log lines, the most witness lines and the most group lines of a policy.
 pub const POLICY_LINES_MAX: usize = 64;
 
 /// A `log` line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyLog {
-    /// A key of type 0x01 whose name is the log's origin.
+    /// A key of type 0x01 or 0x06 whose name is the log's origin.
     pub vkey: VerifierKey,
     /// Where the log is; opaque octets.
     pub url: Option<Vec<u8>>,
@@ -59,14 +59,6 @@ pub enum PolicyError {
     /// A witness's cosignature is bad or doubled; it spoils the checkpoint even if others would suffice.
     #[error("witness: {0}")]
     WitnessSignature(NoteError),
-    /// A cosignature of a listed witness in an algorithm that this version cannot verify.
-    #[error("cosignatures of type 0x{kind:02x} by {name} cannot be verified by this version", kind = kind.byte())]
-    UnsupportedAlgorithm {
-        /// The key's name.
-        name: KeyName,
-        /// Its type.
-        kind: SignatureType,
-    },
     /// Too few witnesses cosigned.
     #[error("the witnesses that cosigned ({} found) do not meet the quorum", found.len())]
     QuorumNotMet {
@@ -120,7 +112,7 @@ impl WitnessedCheckpoint {
 }
 
 impl Policy {
-    /// Reads a policy of at most 64 KiB, 64 logs, 64 witnesses and 64 groups.
+    /// Reads a policy of at most 256 KiB, 64 logs, 64 witnesses and 64 groups.
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyParseError> {
         parse::parse(bytes)
     }
@@ -193,9 +185,6 @@ impl Policy {
         let keys = match note.verify(self.witnesses.iter().map(|witness| &witness.vkey)) {
             Ok(keys) => keys,
             Err(NoteError::NoKnownSignature) => Vec::new(),
-            Err(NoteError::UnsupportedAlgorithm { name, kind }) => {
-                return Err(PolicyError::UnsupportedAlgorithm { name, kind });
-            }
             Err(error) => return Err(PolicyError::WitnessSignature(error)),
         };
         let mut cosigned = Vec::with_capacity(keys.len());
@@ -209,7 +198,13 @@ impl Policy {
                 Ok(timestamp) => cosigned.push((key, timestamp)),
                 // SPEC: C2SP tlog-cosignature, Format: a timestamp above 2^63-1 is not one; 0 says nothing about time.
                 Err(CosignatureError::Timestamp { .. }) => {}
-                Err(CosignatureError::Length { .. } | CosignatureError::KeyType { .. } | CosignatureError::Invalid) => {
+                Err(
+                    CosignatureError::Length { .. }
+                    | CosignatureError::NotACheckpoint
+                    | CosignatureError::SubtreeTimestamp { .. }
+                    | CosignatureError::KeyType { .. }
+                    | CosignatureError::Invalid,
+                ) => {
                     return Err(PolicyError::WitnessSignature(bad()));
                 }
             }

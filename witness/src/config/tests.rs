@@ -85,7 +85,7 @@ fn a_log_that_cannot_be_followed_is_refused_by_name() {
     let log = TestLog::new("one.example/log");
     let vkey = log.vkey().to_string();
     let other_name = TestLog::new("two.example/log").vkey().to_string();
-    let witness_type = crate::testkit::witness_key().to_string();
+    let witness_type = crate::testkit::witness_keys()[0].to_string();
     let many: Vec<String> = (0..17).map(|seed| log.with_key(seed).vkey().to_string()).collect();
     let section = |vkeys: &[String]| log_section(&log.origin, vkeys);
     let witness_log = log_section("witness.example/w1", &[witness_type]);

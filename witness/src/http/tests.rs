@@ -9,7 +9,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::testkit::log::{TestLog, request};
 use crate::testkit::stores::{Fate, FatedHeads, MemoryHeads};
-use crate::testkit::{BEGIN, TestClock, witness, witness_key};
+use crate::testkit::{BEGIN, TestClock, witness, witness_keys};
 
 struct Bench {
     log: TestLog,
@@ -92,9 +92,14 @@ async fn a_cosigned_checkpoint_is_answered_with_its_cosignature_lines() {
     let answer = bench.post(bench.log.request(5, 9)).await;
     assert_eq!((answer.status, answer.content_type.as_str()), (200, "text/plain; charset=utf-8"));
     let lines = parse_cosignature_lines(answer.body.as_bytes()).unwrap();
-    let cosignature = Cosignature::from_note_signature(&lines[0]).unwrap();
-    cosignature.verify(&witness_key(), &bench.log.text(9)).unwrap();
-    assert_eq!(cosignature.timestamp, BEGIN);
+    let keys = witness_keys();
+    assert_eq!(lines.len(), keys.len(), "one of each type");
+    for (line, key) in lines.iter().zip(&keys) {
+        assert!(line.is_of(key));
+        let cosignature = Cosignature::from_note_signature(line).unwrap();
+        cosignature.verify(key, &bench.log.text(9)).unwrap();
+        assert_eq!(cosignature.timestamp, BEGIN);
+    }
 }
 
 #[tokio::test]
@@ -231,9 +236,9 @@ async fn monitors_get_a_note_that_log_and_witness_signed() {
     assert_eq!((answer.status, answer.content_type.as_str()), (200, "text/plain; charset=utf-8"));
     let note = SignedNote::parse(answer.body.as_bytes()).unwrap();
     assert_eq!(note.text(), bench.log.text(5));
-    let keys = [bench.log.vkey(), witness_key()];
+    let keys: Vec<_> = [bench.log.vkey()].into_iter().chain(witness_keys()).collect();
     assert_eq!(note.verify(&keys).unwrap(), keys);
-    assert_eq!(note.signatures().len(), 2);
+    assert_eq!(note.signatures().len(), 3);
 }
 
 #[tokio::test]

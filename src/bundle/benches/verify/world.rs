@@ -171,7 +171,7 @@ impl World {
         for (number, witness) in (0..QUORUM).zip(&self.witnesses) {
             let (signature, check) = witness.sign(&cosignature_message(NOW, &text));
             let key = witness.vkey(&witness_name(number), SignatureType::CosignatureEd25519);
-            lines.push(Cosignature { timestamp: NOW, signature }.to_note_signature(&key));
+            lines.push(Cosignature { timestamp: NOW, signature: signature.to_vec() }.to_note_signature(&key));
             self.checks.push(check);
         }
         let checkpoint = String::from_utf8(SignedNote::new(&text, lines).unwrap().to_bytes()).unwrap();

@@ -387,7 +387,7 @@ impl World {
         let mut lines = vec![NoteSignature::new(&log, &self.log.sign(text.as_bytes()))];
         for i in witnesses {
             let key = vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519, &self.witnesses[*i]);
-            let signature = self.witnesses[*i].sign(&cosignature_message(time, &text)).try_into().unwrap();
+            let signature = self.witnesses[*i].sign(&cosignature_message(time, &text));
             lines.push(Cosignature { timestamp: time, signature }.to_note_signature(&key));
         }
         String::from_utf8(SignedNote::new(&text, lines).unwrap().to_bytes()).unwrap()

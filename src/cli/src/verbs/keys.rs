@@ -10,6 +10,7 @@ use countermark_keys::{
 };
 use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::failure::{Class as _, Failure};
 use crate::present;
@@ -124,6 +125,7 @@ fn vkey(info: &PublicKeyInfo, name: &str) -> anyhow::Result<String> {
     let kind = match info.role {
         Role::Log => SignatureType::Ed25519,
         Role::Witness => SignatureType::CosignatureEd25519,
+        Role::LogMlDsa44 | Role::WitnessMlDsa44 => SignatureType::CosignatureMlDsa44,
         Role::Certificate
         | Role::Administration
         | Role::Revocation
@@ -141,7 +143,8 @@ fn vkey(info: &PublicKeyInfo, name: &str) -> anyhow::Result<String> {
         }
     };
     let name = KeyName::new(name).class(ExitClass::Usage)?;
-    Ok(VerifierKey::new(name, kind, public_key(info)?.bytes())?.to_string())
+    let bytes = hex::decode(&info.public_key).class(ExitClass::Malformed)?;
+    Ok(VerifierKey::new(name, kind, &bytes)?.to_string())
 }
 
 fn describe(path: &Path, info: &PublicKeyInfo) -> anyhow::Result<serde_json::Value> {
@@ -149,6 +152,8 @@ fn describe(path: &Path, info: &PublicKeyInfo) -> anyhow::Result<serde_json::Val
         Algorithm::Ed25519 | Algorithm::EcdsaP384 | Algorithm::X25519 => public_key(info)?.key_id().to_string(),
         // It has no public key; what stands in its place is its identifier.
         Algorithm::XChaCha20Poly1305 => info.public_key.clone(),
+        // None of our documents names such a key; notes do, by name and verifier key.
+        Algorithm::MlDsa44 => hex::encode(Sha256::digest(hex::decode(&info.public_key).class(ExitClass::Malformed)?)),
     };
     Ok(json!({
         "key_file": path.display().to_string(),

@@ -141,7 +141,7 @@ fn keyset(arguments: &Keyset) -> anyhow::Result<()> {
     let algorithm = match arguments.algorithm {
         Algorithm::Ed25519 => KeyAlgorithm::Ed25519,
         Algorithm::EcdsaP384 => KeyAlgorithm::EcdsaP384,
-        Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => {
+        Algorithm::MlDsa44 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => {
             return Err(Failure::usage(format!("a {} key signs no tokens", arguments.algorithm)).into());
         }
     };

@@ -45,7 +45,7 @@ impl TestSigner {
                 let point = key.verifying_key().to_sec1_point(false);
                 (Kind::P384(key), PublicKey::new(KeyAlgorithm::EcdsaP384, point.as_bytes()).unwrap())
             }
-            Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => panic!("{role} keys sign nothing"),
+            Algorithm::MlDsa44 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => panic!("{role} keys sign nothing"),
         };
         Self { role, kind, public, signatures: Signatures::default() }
     }

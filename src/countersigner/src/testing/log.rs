@@ -233,7 +233,7 @@ impl FakeLog {
             let witness = Keys::witness(number);
             let key = vkey(&format!("w{number}.example"), SignatureType::CosignatureEd25519, witness.public());
             let signature = witness.signature(&cosignature_message(*timestamp, &text));
-            let cosignature = Cosignature { timestamp: *timestamp, signature: signature.try_into().unwrap() };
+            let cosignature = Cosignature { timestamp: *timestamp, signature };
             lines.push(cosignature.to_note_signature(&key));
         }
         SignedNote::new(&text, lines).unwrap().to_bytes()

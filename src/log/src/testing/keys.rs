@@ -35,7 +35,7 @@ impl TestSigner {
                 let public = PublicKey::new(KeyAlgorithm::EcdsaP384, point.as_bytes()).unwrap();
                 (Kind::P384(key), public)
             }
-            Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => panic!("{role} keys sign nothing"),
+            Algorithm::MlDsa44 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => panic!("{role} keys sign nothing"),
         };
         Self { role, kind: Arc::new(kind), public }
     }

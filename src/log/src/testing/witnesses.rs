@@ -131,7 +131,7 @@ impl SimulatedWitnesses {
             _ => self.clock.now_ms() / 1_000,
         };
         let message = cosignature_message(stamp, &head.text());
-        let signature = peer.signer.make_signature(&message).try_into().unwrap();
+        let signature = peer.signer.make_signature(&message);
         let line = Cosignature { timestamp: stamp, signature }.to_note_signature(&peer.vkey);
         let note = signed.with_signature(line.clone()).to_bytes();
         peer.newest = Some((head, note));
@@ -145,20 +145,20 @@ impl SimulatedWitnesses {
             Manner::Status(status) => UntrustedWitnessAnswer::Refused { status },
             Manner::Garbage => UntrustedWitnessAnswer::Cosignatures(b"<html>\n".to_vec()),
             Manner::BadSignature => {
-                let line = Cosignature { timestamp: 1, signature: [7; 64] }.to_note_signature(&peer.vkey);
+                let line = Cosignature { timestamp: 1, signature: vec![7; 64] }.to_note_signature(&peer.vkey);
                 UntrustedWitnessAnswer::Cosignatures(line.to_line().into_bytes())
             }
             Manner::TooLong => return Err(WitnessError::TooLong),
             Manner::OtherHead => {
                 let message = cosignature_message(1, "log.example/backup\n7\nnot this head\n");
-                let signature = peer.signer.make_signature(&message).try_into().unwrap();
+                let signature = peer.signer.make_signature(&message);
                 let line = Cosignature { timestamp: 1, signature }.to_note_signature(&peer.vkey);
                 UntrustedWitnessAnswer::Cosignatures(line.to_line().into_bytes())
             }
             Manner::SomebodyElse => {
                 let other = TestSigner::new(countermark_keys::Role::Witness, 99);
                 let vkey = other.vkey("other.example", peer.vkey.kind());
-                let line = Cosignature { timestamp: 1, signature: [7; 64] }.to_note_signature(&vkey);
+                let line = Cosignature { timestamp: 1, signature: vec![7; 64] }.to_note_signature(&vkey);
                 UntrustedWitnessAnswer::Cosignatures(line.to_line().into_bytes())
             }
             Manner::Claims(size) => UntrustedWitnessAnswer::OtherSize(format!("{size}\n").into_bytes()),

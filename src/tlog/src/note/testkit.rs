@@ -1,16 +1,23 @@
 //! Keys that sign in the tests of this crate; each is its seed.
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::Signer as _;
+use ml_dsa::{KeyExport as _, Keypair as _, MlDsa44};
 
 use super::{KeyName, NoteSignature, SignatureType, VerifierKey};
 use crate::checkpoint::{Checkpoint, Origin};
-use crate::cosignature::{Cosignature, cosignature_message};
-use crate::hash::leaf_hash;
+use crate::cosignature::{Cosignature, message_of, subtree_message};
+use crate::hash::{Hash, leaf_hash};
 use crate::size::TreeSize;
+use crate::subtree::Subtree;
+
+enum Secret {
+    Ed25519(ed25519_dalek::SigningKey),
+    MlDsa44(Box<ml_dsa::SigningKey<MlDsa44>>),
+}
 
 /// A key pair of a log or a witness.
 pub(crate) struct TestKey {
-    key: SigningKey,
+    secret: Secret,
     pub vkey: VerifierKey,
 }
 
@@ -23,25 +30,53 @@ impl TestKey {
         Self::new(name, SignatureType::CosignatureEd25519, seed)
     }
 
+    /// Signs with ML-DSA-44, as a witness or as a log.
+    pub fn ml_dsa(name: &str, seed: u8) -> Self {
+        Self::new(name, SignatureType::CosignatureMlDsa44, seed)
+    }
+
     fn new(name: &str, kind: SignatureType, seed: u8) -> Self {
-        let key = SigningKey::from_bytes(&[seed; 32]);
-        let vkey = VerifierKey::new(KeyName::new(name).unwrap(), kind, key.verifying_key().as_bytes()).unwrap();
-        Self { key, vkey }
+        let (secret, public) = match kind {
+            SignatureType::Ed25519 | SignatureType::CosignatureEd25519 => {
+                let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
+                let public = key.verifying_key().as_bytes().to_vec();
+                (Secret::Ed25519(key), public)
+            }
+            SignatureType::CosignatureMlDsa44 => {
+                let key = ml_dsa::SigningKey::<MlDsa44>::from_seed(&[seed; 32].into());
+                let public = key.verifying_key().to_bytes().to_vec();
+                (Secret::MlDsa44(Box::new(key)), public)
+            }
+        };
+        let vkey = VerifierKey::new(KeyName::new(name).unwrap(), kind, &public).unwrap();
+        Self { secret, vkey }
+    }
+
+    fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
+        match &self.secret {
+            Secret::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
+            Secret::MlDsa44(key) => key.expanded_key().sign_deterministic(message, &[]).unwrap().encode().to_vec(),
+        }
     }
 
     pub fn sign(&self, text: &str) -> NoteSignature {
-        NoteSignature::new(&self.vkey, &self.key.sign(text.as_bytes()).to_bytes())
+        NoteSignature::new(&self.vkey, &self.sign_bytes(text.as_bytes()))
     }
 
     pub fn cosign(&self, text: &str, timestamp: u64) -> NoteSignature {
-        let signature = self.key.sign(&cosignature_message(timestamp, text)).to_bytes();
+        let signature = self.sign_bytes(&message_of(&self.vkey, timestamp, text).unwrap());
         Cosignature { timestamp, signature }.to_note_signature(&self.vkey)
+    }
+
+    pub fn sign_subtree(&self, timestamp: u64, origin: &Origin, subtree: Subtree, root: Hash) -> Cosignature {
+        let message = subtree_message(self.vkey.name(), timestamp, origin, subtree, root);
+        Cosignature { timestamp, signature: self.sign_bytes(&message) }
     }
 }
 
-/// A key of a type that can be listed and not verified.
-pub(crate) fn ml_dsa_witness(name: &str, fill: u8) -> VerifierKey {
-    VerifierKey::new(KeyName::new(name).unwrap(), SignatureType::CosignatureMlDsa44, &[fill; 1312]).unwrap()
+/// The public half of an ML-DSA-44 witness.
+pub(crate) fn ml_dsa_witness(name: &str, seed: u8) -> VerifierKey {
+    TestKey::ml_dsa(name, seed).vkey
 }
 
 /// The head of a log whose only entry is `entry`.

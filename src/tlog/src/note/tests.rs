@@ -1,4 +1,4 @@
-use super::testkit::{TestKey, ml_dsa_witness, spoilt};
+use super::testkit::{TestKey, head_of_one, ml_dsa_witness, spoilt};
 use super::*;
 use proptest::prelude::*;
 
@@ -212,11 +212,18 @@ fn two_lines_of_a_known_key_are_refused_and_of_an_unknown_key_ignored() {
 }
 
 #[test]
-fn a_line_of_an_algorithm_that_cannot_be_verified_is_refused_by_name() {
-    let key = ml_dsa_witness("pq.example", 7);
-    let note = SignedNote::new("text\n", vec![NoteSignature::new(&key, &[0; 2428])]).unwrap();
-    let expect = NoteError::UnsupportedAlgorithm { name: key.name().clone(), kind: key.kind() };
-    assert_eq!(note.verify([&key]), Err(expect));
+fn a_spoilt_ml_dsa_line_of_a_known_key_spoils_the_note() {
+    let text = head_of_one("log.example", b"entry").text();
+    let (ed25519, ml_dsa) = (TestKey::log("log.example", 1), TestKey::ml_dsa("log.example", 7));
+    let both = SignedNote::new(&text, vec![ed25519.sign(&text), ml_dsa.cosign(&text, 0)]).unwrap();
+    assert_eq!(both.verify([&ed25519.vkey, &ml_dsa.vkey]), Ok(vec![ed25519.vkey.clone(), ml_dsa.vkey.clone()]));
+    let bad = NoteError::BadSignature { name: ml_dsa.vkey.name().clone(), id: ml_dsa.vkey.id() };
+    for line in [spoilt(ml_dsa.cosign(&text, 0)), NoteSignature::new(&ml_dsa.vkey, &[0; 2428])] {
+        let note = SignedNote::new(&text, vec![ed25519.sign(&text), line]).unwrap();
+        assert_eq!(note.verify([&ed25519.vkey, &ml_dsa.vkey]), Err(bad.clone()));
+        // To whom that key is not known, it is any line.
+        assert_eq!(note.verify([&ed25519.vkey]), Ok(vec![ed25519.vkey.clone()]));
+    }
 }
 
 #[test]

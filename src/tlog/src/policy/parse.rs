@@ -141,10 +141,9 @@ impl<'b> Draft<'b> {
         };
         let vkey = verifier_key(vkey)?;
         match vkey.kind() {
-            SignatureType::Ed25519 => {}
-            found @ (SignatureType::CosignatureEd25519 | SignatureType::CosignatureMlDsa44) => {
-                return Err(PolicyProblem::KeyType { found });
-            }
+            // SPEC: C2SP tlog-checkpoint, Signatures: logs should sign with ML-DSA-44.
+            SignatureType::Ed25519 | SignatureType::CosignatureMlDsa44 => {}
+            found @ SignatureType::CosignatureEd25519 => return Err(PolicyProblem::KeyType { found }),
         }
         self.check_key(&vkey)?;
         check_room(self.logs.len())?;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cosignature::TIMESTAMP_MAX;
-use crate::note::testkit::{TestKey, head_of_one, ml_dsa_witness, spoilt};
+use crate::note::testkit::{TestKey, head_of_one, spoilt};
 use crate::note::{NoteSignature, SignedNote};
 use alloc::format;
 use alloc::string::String;
@@ -166,13 +166,31 @@ fn a_log_s_signature_is_never_a_cosignature() {
 }
 
 #[test]
-fn an_ml_dsa_witness_can_be_listed_and_its_cosignature_is_refused_by_name() {
-    let key = ml_dsa_witness("pq.example", 7);
-    let lines =
-        format!("log {}\nwitness a {}\nwitness b {key}\ngroup g any a b\nquorum g\n", log().vkey, witness(1).vkey);
+fn a_witness_counts_once_with_either_of_its_keys_or_with_both() {
+    let (first, second) = (TestKey::ml_dsa("w1.example", 7), witness(2));
+    let lines = format!(
+        "log {}\nwitness a {}\nwitness a-pq {}\ngroup w1 any a a-pq\nwitness b {}\ngroup g 2 w1 b\nquorum g\n",
+        log().vkey,
+        witness(1).vkey,
+        first.vkey,
+        second.vkey
+    );
     let policy = Policy::parse(lines.as_bytes()).unwrap();
-    assert!(policy.verify(&cosigned(&[(1, 10)])).is_ok());
-    let signed = cosigned(&[(1, 10)]).with_signature(NoteSignature::new(&key, &[0; 2428]));
-    let expect = PolicyError::UnsupportedAlgorithm { name: key.name().clone(), kind: key.kind() };
-    assert_eq!(policy.verify(&signed), Err(expect));
+    assert!(policy.verify(&cosigned(&[(1, 10), (2, 10)])).is_ok());
+    let pq = first.cosign(&text(), 12);
+    assert!(policy.verify(&cosigned(&[(2, 10)]).with_signature(pq.clone())).is_ok());
+    // Two signatures of one witness are one witness.
+    let one = policy.verify(&cosigned(&[(1, 10)]).with_signature(pq.clone()));
+    assert!(matches!(one, Err(PolicyError::QuorumNotMet { .. })), "{one:?}");
+    let spoiled = policy.verify(&cosigned(&[(1, 10), (2, 10)]).with_signature(spoilt(pq)));
+    assert!(matches!(spoiled, Err(PolicyError::WitnessSignature(_))), "{spoiled:?}");
+}
+
+#[test]
+fn a_log_may_be_listed_with_its_ml_dsa_key() {
+    let key = TestKey::ml_dsa(ORIGIN, 9);
+    let policy = Policy::parse(format!("log {}\nquorum none\n", key.vkey).as_bytes()).unwrap();
+    let signed = cosigned(&[]).with_signature(key.cosign(&text(), 5));
+    assert_eq!(policy.verify(&signed).unwrap().log_key(), &key.vkey);
+    assert!(matches!(policy.verify(&cosigned(&[])), Err(PolicyError::LogSignature(NoteError::NoKnownSignature))));
 }

@@ -102,7 +102,6 @@ fn bad_policies_are_refused_with_line_and_reason() {
         ("log log.example\n", 1, PolicyProblem::VerifierKey(NoteError::VerifierKeyForm)),
         ("log \u{e9}+00000000+AA==\n", 1, PolicyProblem::VerifierKey(NoteError::UnknownSignatureType { found: 0 })),
         ("log {W1}\n", 1, key_type(SignatureType::CosignatureEd25519)),
-        ("log {P1}\n", 1, key_type(SignatureType::CosignatureMlDsa44)),
         ("witness a {L1}\n", 1, key_type(SignatureType::Ed25519)),
         ("log {L1}\nlog {L1}\n", 2, PolicyProblem::DuplicateKey),
         ("log {L1}\nlog {L1'}\n", 2, PolicyProblem::DuplicateKey),
