@@ -201,7 +201,7 @@ impl Shared {
     fn cosign(&self, key: &SigningKey, head: &Checkpoint) -> Vec<u8> {
         let timestamp = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let signature = key.sign(&cosignature_message(timestamp, &head.text())).to_bytes();
-        Cosignature { timestamp, signature }.to_note_signature(&self.vkey).to_line().into_bytes()
+        Cosignature { timestamp, signature: signature.to_vec() }.to_note_signature(&self.vkey).to_line().into_bytes()
     }
 }
 
