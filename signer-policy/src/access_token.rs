@@ -239,7 +239,7 @@ const fn alg(algorithm: KeyAlgorithm) -> &'static str {
     match algorithm {
         KeyAlgorithm::Ed25519 => "EdDSA",
         KeyAlgorithm::EcdsaP384 => "ES384",
-        KeyAlgorithm::X25519 => "none of ours",
+        KeyAlgorithm::X25519 | KeyAlgorithm::MlDsa44 => "none of ours",
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use countermark_keys::{KeyFile, Role, Signer, create_passphrase_file};
 use countermark_log::ports::{LogKind, Store as _, WriterEpoch, WriterId};
-use countermark_log::stage::{NewEntry, SignedBatch, Tree, stage};
+use countermark_log::stage::{LogKey, NewEntry, SignedBatch, Tree, stage};
 use countermark_log::store::postgres::PostgresStore;
 use countermark_migrations::postgres::{Deadlines, PostgresUrl, migrate, open};
 use countermark_tests::postgres::{PostgresServer, SUPERUSER};
@@ -80,7 +80,10 @@ impl Log {
         let signer = KeyFile::open_signer(&file, Role::Log, &passphrase).unwrap();
         let origin = Origin::new("log.example/bench").unwrap();
         let key = VerifierKey::new(origin.key_name().clone(), SignatureType::Ed25519, signer.public_key()).unwrap();
-        let first = stage(&origin, &Tree::empty(), Vec::new()).unwrap().sign(&*signer, &key).unwrap();
+        let first = stage(&origin, &Tree::empty(), Vec::new())
+            .unwrap()
+            .sign(&[LogKey { signer: &*signer, vkey: &key }])
+            .unwrap();
         store.create_namespace(LogKind::Raw, &first).await.unwrap();
         let epoch = store.take_writer(&origin, WriterId([1; 16]), None).await.unwrap().epoch;
         Self { store, origin, signer, key, epoch, tree: first.tree().clone() }
@@ -90,7 +93,10 @@ impl Log {
         let from = self.tree.size().get();
         let entries = (from..).take(size).map(entry);
         let entries = entries.map(|bytes| NewEntry::raw(leaf_hash(&bytes), bytes.into())).collect();
-        let batch = stage(&self.origin, &self.tree, entries).unwrap().sign(&*self.signer, &self.key).unwrap();
+        let batch = stage(&self.origin, &self.tree, entries)
+            .unwrap()
+            .sign(&[LogKey { signer: &*self.signer, vkey: &self.key }])
+            .unwrap();
         self.tree = batch.tree().clone();
         batch
     }

@@ -4,8 +4,11 @@
 //! counts the witness once, whichever of the lines it knows.
 
 use countermark_keys::{Algorithm, KeyFile, OpenError, Role, SignError, Signer};
-use countermark_tlog::cosignature::{Cosignature, CosignatureError, message_of};
+use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::cosignature::{Cosignature, CosignatureError, message_of, subtree_message};
+use countermark_tlog::hash::Hash;
 use countermark_tlog::note::{KeyName, NoteError, NoteSignature, SignatureType, VerifierKey};
+use countermark_tlog::subtree::Subtree;
 use thiserror::Error;
 
 use crate::config::Config;
@@ -109,6 +112,18 @@ impl Cosigner {
             checkpoint: checkpoint.to_bytes(),
             cosignatures,
         })
+    }
+
+    /// Signs a subtree, at no time, with every key that can: one line for each.
+    pub fn sign_subtree(&self, origin: &Origin, subtree: Subtree, root: Hash) -> Result<String, CosignError> {
+        let mut lines = String::new();
+        for key in self.keys.iter().filter(|key| key.vkey.kind() == SignatureType::CosignatureMlDsa44) {
+            let signature = key.signer.sign(&subtree_message(key.vkey.name(), 0, origin, subtree, root))?;
+            let cosignature = Cosignature { timestamp: 0, signature };
+            cosignature.verify_subtree(&key.vkey, origin, subtree, root).map_err(CosignError::OwnSignature)?;
+            lines.push_str(&cosignature.to_note_signature(&key.vkey).to_line());
+        }
+        Ok(lines)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP interface: `add-checkpoint`, the monitors' checkpoint, and a health check.
+//! The HTTP interface: `add-checkpoint`, `sign-subtree`, the monitors' checkpoint, and a health check.
 //!
 //! Refusals become status codes in one table, [`answer_to`]. Bodies of refusals are problem documents
 //! (RFC 9457), except for 409, whose body the specification fixes.
@@ -23,6 +23,7 @@ use tower_http::timeout::TimeoutLayer;
 use crate::authenticate::AuthenticateError;
 use crate::decide::Refusal;
 use crate::ports::{Clock, HeadStore};
+use crate::subtree::SignSubtreeError;
 use crate::witness::{AddCheckpointError, Witness};
 
 /// How long a request may take, from its first byte to its answer.
@@ -41,6 +42,7 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>, timeout: Duration) -> Router {
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint::<Store, Time>))
+        .route("/sign-subtree", post(sign_subtree::<Store, Time>))
         .route("/{origin_hash}/checkpoint", get(newest_checkpoint::<Store, Time>))
         .route("/healthz", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(ADD_CHECKPOINT_BYTES_MAX))
@@ -64,6 +66,45 @@ async fn add_checkpoint<Store: HeadStore, Time: Clock>(
             answer_to(&error)
         }
     }
+}
+
+async fn sign_subtree<Store: HeadStore, Time: Clock>(
+    State(witness): State<Arc<Witness<Store, Time>>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return problem(rejection.status(), "body", "the body was not read"),
+    };
+    match witness.sign_subtree(&body).await {
+        Ok(lines) => ([(CONTENT_TYPE, TEXT)], lines).into_response(),
+        Err(error) => subtree_answer_to(error),
+    }
+}
+
+/// The table from refusals of a subtree to answers. Anyone can cause them, but for the faults.
+///
+/// SPEC: C2SP tlog-witness, sign-subtree.
+fn subtree_answer_to(error: SignSubtreeError) -> Response {
+    let (status, kind) = match &error {
+        SignSubtreeError::NotOffered => (StatusCode::NOT_FOUND, "not-offered"),
+        SignSubtreeError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
+        SignSubtreeError::UnknownOrigin { .. } => (StatusCode::NOT_FOUND, "unknown-origin"),
+        SignSubtreeError::Range(_) => (StatusCode::BAD_REQUEST, "no-subtree"),
+        SignSubtreeError::BadSignature { .. } => (StatusCode::FORBIDDEN, "not-signed"),
+        SignSubtreeError::UnknownCheckpoint { known: None, .. } => (StatusCode::NOT_FOUND, "never-cosigned"),
+        SignSubtreeError::UnknownCheckpoint { known: Some(_), .. } => (StatusCode::CONFLICT, "unknown-checkpoint"),
+        SignSubtreeError::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
+        SignSubtreeError::Sign(_) | SignSubtreeError::Store(_) => {
+            tracing::error!(error = causes(&error), "fault: no subtree was signed");
+            return fault();
+        }
+    };
+    if let SignSubtreeError::UnknownCheckpoint { known: Some(note), .. } = error {
+        // SPEC: C2SP tlog-witness, sign-subtree: the body of a 409 is a checkpoint that is known.
+        return (status, [(CONTENT_TYPE, TEXT)], note).into_response();
+    }
+    problem(status, kind, &causes(&error))
 }
 
 async fn newest_checkpoint<Store: HeadStore, Time: Clock>(

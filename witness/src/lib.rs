@@ -28,6 +28,7 @@ mod logs;
 mod ports;
 mod service;
 mod sqlite;
+mod subtree;
 mod witness;
 
 #[cfg(test)]

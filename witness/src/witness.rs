@@ -86,6 +86,21 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         Self { logs, cosigner, store, clock }
     }
 
+    /// Whose checkpoints are cosigned.
+    pub(crate) fn logs(&self) -> &FollowedLogs {
+        &self.logs
+    }
+
+    /// The keys at work.
+    pub(crate) fn cosigner(&self) -> &Cosigner {
+        &self.cosigner
+    }
+
+    /// The state.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Answers one `add-checkpoint` with the cosignature lines.
     ///
     /// Dropping the future, as a client does that hangs up, is a crash at the step it had reached.
@@ -142,7 +157,8 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
     }
 }
 
-fn note_bytes(head: &CosignedHead) -> Vec<u8> {
+/// What monitors are shown of a head: the note with the log's lines, then ours.
+pub(crate) fn note_bytes(head: &CosignedHead) -> Vec<u8> {
     let mut note = head.checkpoint.clone();
     note.extend_from_slice(head.cosignatures.as_bytes());
     note

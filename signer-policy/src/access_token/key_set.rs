@@ -112,7 +112,7 @@ impl KeySet {
         for TokenKey { key, .. } in &keys {
             match key.algorithm() {
                 KeyAlgorithm::Ed25519 | KeyAlgorithm::EcdsaP384 => {}
-                found @ KeyAlgorithm::X25519 => {
+                found @ (KeyAlgorithm::X25519 | KeyAlgorithm::MlDsa44) => {
                     return Err(KeySetError::Algorithm { key_id: key.key_id(), found });
                 }
             }

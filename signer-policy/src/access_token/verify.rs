@@ -218,7 +218,7 @@ fn verify_signature(token: &str, key: &PublicKey) -> Result<WireClaims, TokenErr
         KeyAlgorithm::Ed25519 => (Algorithm::EdDSA, DecodingKey::from_ed_der(key.bytes())),
         // The uncompressed point, whatever the name says. SPEC: RFC 7518 §3.4: the signature is r‖s, 96 bytes.
         KeyAlgorithm::EcdsaP384 => (Algorithm::ES384, DecodingKey::from_ec_der(key.bytes())),
-        KeyAlgorithm::X25519 => return Err(TokenError::BadSignature),
+        KeyAlgorithm::X25519 | KeyAlgorithm::MlDsa44 => return Err(TokenError::BadSignature),
     };
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();

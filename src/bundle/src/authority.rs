@@ -8,12 +8,13 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use countermark_tlog::checkpoint::Origin;
-use countermark_tlog::policy::Policy;
+use countermark_tlog::note::{SignatureType, VerifierKey};
+use countermark_tlog::policy::{Policy, PolicyLog};
 use serde::{Deserialize, Serialize};
 
 use crate::entry::AuthorityChange;
 use crate::identity::{Digest, Side};
-use crate::key::{self, KeyAlgorithm, KeyId, PublicKey, SignatureError};
+use crate::key::{self, KeyAlgorithm, KeyId, PublicKey, PublicKeyError, SignatureError};
 use crate::{to_sign, wire};
 
 /// The most keys of one role.
@@ -123,7 +124,7 @@ pub enum AuthorityKeysError {
     #[error("the witness policy has more than {POLICY_BYTES_MAX} bytes")]
     PolicyTooLarge,
     /// Not exactly one log, or one of another name.
-    #[error("the witness policy must name exactly one log, with the name {origin}")]
+    #[error("the witness policy must name the log {origin} alone, with one Ed25519 key and at most one of ML-DSA-44")]
     PolicyLog {
         /// The origin.
         origin: Origin,
@@ -160,12 +161,7 @@ impl AuthorityKeys {
             return Err(AuthorityKeysError::PolicyTooLarge);
         }
         let policy = Policy::parse(self.policy.as_bytes())?;
-        let [log] = policy.logs() else {
-            return Err(AuthorityKeysError::PolicyLog { origin: origin.clone() });
-        };
-        if log.vkey.name() != origin.key_name() {
-            return Err(AuthorityKeysError::PolicyLog { origin: origin.clone() });
-        }
+        check_logs(policy.logs(), origin)?;
         for (role, keys) in self.roles() {
             if keys.is_empty() || keys.len() > KEYS_PER_ROLE_MAX || !wire::is_sorted_unique(keys) {
                 return Err(AuthorityKeysError::Keys { role });
@@ -220,7 +216,7 @@ impl AuthorityKeys {
     #[must_use]
     pub fn triples(&self) -> Vec<KeyTriple> {
         let log = Policy::parse(self.policy.as_bytes()).ok();
-        let log = log.iter().flat_map(Policy::logs).filter_map(|log| PublicKey::ed25519(log.vkey.key_bytes()).ok());
+        let log = log.iter().flat_map(Policy::logs).filter_map(|log| log_key(&log.vkey).ok());
         let log = log.map(|key| KeyTriple { role: AuthorityRole::Log, key });
         let ours = self
             .roles()
@@ -230,6 +226,27 @@ impl AuthorityKeys {
         sort_triples(&mut triples);
         triples
     }
+}
+
+/// One log, with its Ed25519 key and at most one ML-DSA-44 key beside it.
+fn check_logs(logs: &[PolicyLog], origin: &Origin) -> Result<(), AuthorityKeysError> {
+    let of_kind = |kind| logs.iter().filter(|log| log.vkey.kind() == kind).count();
+    let (ed25519, ml_dsa_44) = (of_kind(SignatureType::Ed25519), of_kind(SignatureType::CosignatureMlDsa44));
+    let is_ours = logs.iter().all(|log| log.vkey.name() == origin.key_name());
+    if is_ours && ed25519 == 1 && ml_dsa_44 <= 1 {
+        Ok(())
+    } else {
+        Err(AuthorityKeysError::PolicyLog { origin: origin.clone() })
+    }
+}
+
+/// The key of a log in our own form.
+pub fn log_key(vkey: &VerifierKey) -> Result<PublicKey, PublicKeyError> {
+    let algorithm = match vkey.kind() {
+        SignatureType::Ed25519 | SignatureType::CosignatureEd25519 => KeyAlgorithm::Ed25519,
+        SignatureType::CosignatureMlDsa44 => KeyAlgorithm::MlDsa44,
+    };
+    PublicKey::new(algorithm, vkey.key_bytes())
 }
 
 fn sort_triples(triples: &mut [KeyTriple]) {

@@ -21,6 +21,10 @@ pub enum KeyAlgorithm {
     /// X25519 (RFC 7748): 32-byte keys of Noise sessions.
     #[serde(rename = "x25519")]
     X25519,
+    /// ML-DSA-44 (FIPS 204): 1,312-byte keys, with which logs and witnesses sign tree heads; no document of ours is signed
+    /// with one.
+    #[serde(rename = "ml-dsa-44")]
+    MlDsa44,
 }
 
 impl KeyAlgorithm {
@@ -31,6 +35,7 @@ impl KeyAlgorithm {
             Self::Ed25519 => "ed25519",
             Self::EcdsaP384 => "ecdsa-p384",
             Self::X25519 => "x25519",
+            Self::MlDsa44 => "ml-dsa-44",
         }
     }
 }
@@ -81,7 +86,7 @@ pub enum SignatureError {
     },
 }
 
-/// A public key of one of the three algorithms, checked to be usable. JSON: `{"algorithm", "public_key"}`, hex.
+/// A public key of one of the four algorithms, checked to be usable. JSON: `{"algorithm", "public_key"}`, hex.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey {
     algorithm: KeyAlgorithm,
@@ -94,6 +99,7 @@ impl PublicKey {
         let expected = match algorithm {
             KeyAlgorithm::Ed25519 | KeyAlgorithm::X25519 => 32,
             KeyAlgorithm::EcdsaP384 => 97,
+            KeyAlgorithm::MlDsa44 => 1312,
         };
         let length = || PublicKeyError::Length { algorithm, expected, found: bytes.len() };
         let usable = match algorithm {
@@ -108,6 +114,11 @@ impl PublicKey {
             KeyAlgorithm::X25519 => {
                 let key: &[u8; 32] = bytes.try_into().map_err(|_| length())?;
                 is_usable_x25519(key)
+            }
+            KeyAlgorithm::MlDsa44 => {
+                // FIPS 204: any bytes of that length are a key.
+                let _: &[u8; 1312] = bytes.try_into().map_err(|_| length())?;
+                true
             }
         };
         if !usable {
@@ -127,7 +138,7 @@ impl PublicKey {
         self.algorithm
     }
 
-    /// The key's bytes: 32, or the 97 of an uncompressed P-384 point.
+    /// The key's bytes: 32, the 97 of an uncompressed P-384 point, or 1,312 of ML-DSA-44.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -347,10 +347,18 @@ pub trait HeadRegister: Send + Sync {
 /// A witness that the log asks for cosignatures.
 #[derive(Debug, Clone)]
 pub struct WitnessEndpoint {
-    /// The key of its cosignatures; its name names the witness.
-    pub vkey: VerifierKey,
+    /// The keys of its cosignatures, at least one, all of one name, which names the witness.
+    pub vkeys: Vec<VerifierKey>,
     /// The prefix before `/add-checkpoint` and `/<hex SHA-256 of the origin>/checkpoint`, without a slash at its end.
     pub url: String,
+}
+
+impl WitnessEndpoint {
+    /// The name of the witness: that of its keys.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.vkeys.first().map_or("", |vkey| vkey.name().as_str())
+    }
 }
 
 /// A witness's answer to `add-checkpoint`, not yet verified.

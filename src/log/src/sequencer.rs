@@ -68,6 +68,8 @@ pub struct NamespaceSettings {
     pub foundation: Foundation,
     /// Signs checkpoints, and the roots of published ones for COSE receipts.
     pub log_signer: Arc<dyn Signer>,
+    /// Signs checkpoints beside it with ML-DSA-44.
+    pub ml_dsa_44_log_signer: Option<Arc<dyn Signer>>,
     /// What statements are certified with; a `raw` namespace has none.
     pub certifying: Option<Certifying>,
     /// Who is asked for cosignatures.

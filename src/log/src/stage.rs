@@ -14,9 +14,10 @@ use std::sync::Arc;
 use countermark_bundle::identity::Digest;
 use countermark_keys::{SignError, Signer};
 use countermark_tlog::checkpoint::{Checkpoint, CheckpointError, Origin, SignedCheckpoint};
+use countermark_tlog::cosignature::{Cosignature, CosignatureError, message_of};
 use countermark_tlog::edge::EdgeError;
 use countermark_tlog::hash::{Hash, LeafHash, RootHash, empty_root, leaf_hash, node_hash};
-use countermark_tlog::note::{NoteError, NoteSignature, SignedNote, VerifierKey};
+use countermark_tlog::note::{NoteError, NoteSignature, SignatureType, SignedNote, VerifierKey};
 use countermark_tlog::proof::{ProofError, verify_consistency, verify_inclusion};
 use countermark_tlog::size::{LeafIndex, TreeSize};
 use countermark_tlog::tree::{HashReader, NodeCoord, ProveError, prove_consistency, prove_inclusion};
@@ -81,6 +82,9 @@ pub enum SignBatchError {
     /// The key holder gave no signature.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// A key of the log that cannot sign a tree head.
+    #[error("the checkpoint cannot be signed: {0}")]
+    Message(CosignatureError),
     /// The checkpoint that was signed is no note.
     #[error("the signed checkpoint: {0}")]
     Note(#[from] NoteError),
@@ -186,22 +190,49 @@ pub fn stage(origin: &Origin, tree: &Tree, entries: Vec<NewEntry>) -> Result<Sta
     })
 }
 
+/// A key of the log at work: its holder, and the name under which it is known.
+#[derive(Clone, Copy)]
+pub struct LogKey<'a> {
+    /// Who signs.
+    pub signer: &'a dyn Signer,
+    /// Type 0x01, or 0x06 beside it.
+    pub vkey: &'a VerifierKey,
+}
+
+impl LogKey<'_> {
+    fn sign(&self, text: &str) -> Result<NoteSignature, SignBatchError> {
+        match self.vkey.kind() {
+            SignatureType::Ed25519 => Ok(NoteSignature::new(self.vkey, &self.signer.sign(text.as_bytes())?)),
+            SignatureType::CosignatureEd25519 | SignatureType::CosignatureMlDsa44 => {
+                // SPEC: C2SP tlog-cosignature: 0 where the signer does not say that the tree is the newest at a time. It
+                // is for the witnesses to say that.
+                let message = message_of(self.vkey, 0, text).map_err(SignBatchError::Message)?;
+                let cosignature = Cosignature { timestamp: 0, signature: self.signer.sign(&message)? };
+                Ok(cosignature.to_note_signature(self.vkey))
+            }
+        }
+    }
+}
+
 impl StagedBatch {
-    /// Signs the head and verifies everything that the signature will stand for.
-    pub fn sign(self, signer: &dyn Signer, log_key: &VerifierKey) -> Result<SignedBatch, SignBatchError> {
+    /// Signs the head with every key, the Ed25519 key first, and verifies everything that the signatures will stand for.
+    pub fn sign(self, keys: &[LogKey<'_>]) -> Result<SignedBatch, SignBatchError> {
         let checkpoint = Checkpoint { origin: self.origin.clone(), size: self.tree.size(), root: self.tree.root() };
         let text = checkpoint.text();
-        let signature = signer.sign(text.as_bytes())?;
-        let note = SignedNote::new(&text, vec![NoteSignature::new(log_key, &signature)])?.to_bytes();
-        self.verify(&note, log_key)?;
+        let lines = keys.iter().map(|key| key.sign(&text)).collect::<Result<_, _>>()?;
+        let note = SignedNote::new(&text, lines)?.to_bytes();
+        self.verify(&note, keys)?;
         let head = StoredHead { size: checkpoint.size, root: checkpoint.root, checkpoint: note };
         Ok(SignedBatch { staged: self, head })
     }
 
     /// The second code path: reads the note back and verifies what it says as a stranger would.
-    fn verify(&self, note: &[u8], log_key: &VerifierKey) -> Result<(), SignBatchError> {
+    fn verify(&self, note: &[u8], keys: &[LogKey<'_>]) -> Result<(), SignBatchError> {
         let signed = SignedCheckpoint::parse(note)?;
-        signed.verify_log(std::slice::from_ref(log_key))?;
+        // Each alone: with all of them, one that signed would be enough.
+        for key in keys {
+            signed.verify_log(std::slice::from_ref(key.vkey))?;
+        }
         let Checkpoint { origin, size, root } = signed.checkpoint();
         if *origin != self.origin || *size != self.tree.size() {
             return Err(SignBatchError::OtherHead { expected: self.tree.size(), found: *size });

@@ -76,7 +76,7 @@ struct Peer {
 struct Round {
     head: Arc<Committed>,
     /// By witness.
-    cosigned: BTreeMap<usize, NoteSignature>,
+    cosigned: BTreeMap<usize, Vec<NoteSignature>>,
     /// Whether each witness has answered for this head, well or badly.
     answered: Vec<bool>,
 }
@@ -208,10 +208,10 @@ impl Publisher {
                 }
             }
         }
-        let cosignature = match outcome {
-            Ok(cosignature) => cosignature,
+        let cosignatures = match outcome {
+            Ok(cosignatures) => cosignatures,
             Err(failure) => {
-                let witness = self.peers.get(position).map(|peer| peer.witness.vkey.name().to_string());
+                let witness = self.peers.get(position).map(|peer| peer.witness.name().to_owned());
                 let reason = failure.reason();
                 metrics::witness_failed(&self.parts.settings.origin, witness.clone().unwrap_or_default(), reason);
                 warn!(witness, size = %asked.size, %reason, %failure, "a witness gave no cosignature");
@@ -221,12 +221,12 @@ impl Publisher {
         if let Some(round) = &mut self.round
             && round.head.head.size == asked.size
         {
-            round.cosigned.insert(position, cosignature);
+            round.cosigned.insert(position, cosignatures);
             return;
         }
         let published = self.parts.published.borrow().clone();
         if let Some(published) = published.filter(|published| published.size == asked.size) {
-            self.add(&published, cosignature).await;
+            self.add(&published, cosignatures).await;
         }
     }
 
@@ -262,8 +262,8 @@ impl Publisher {
     fn meets_quorum(&self, round: &Round) -> bool {
         let policy = round.head.state.policy();
         policy.quorum_met(&|key| {
-            let cosigned = round.cosigned.keys().filter_map(|position| self.peers.get(*position));
-            cosigned.into_iter().any(|peer| peer.witness.vkey == *key)
+            // Only verified lines are kept. A line of one of its keys is the witness's word.
+            round.cosigned.values().flatten().any(|line| line.is_of(key))
         })
     }
 
@@ -282,19 +282,22 @@ impl Publisher {
             error!(size = %head.size, "a signed head cannot be read back");
             return false;
         };
-        for cosignature in round.cosigned.values() {
+        for cosignature in round.cosigned.values().flatten() {
             note = note.with_signature(cosignature.clone());
         }
         self.release(&note, round.head.state.clone()).await
     }
 
-    /// Adds a straggler's cosignature to the published note.
-    async fn add(&mut self, published: &Arc<Published>, cosignature: NoteSignature) {
-        let Ok(note) = SignedCheckpoint::parse(&published.note) else {
+    /// Adds a straggler's cosignatures to the published note.
+    async fn add(&mut self, published: &Arc<Published>, cosignatures: Vec<NoteSignature>) {
+        let Ok(mut note) = SignedCheckpoint::parse(&published.note) else {
             return;
         };
+        for cosignature in cosignatures {
+            note = note.with_signature(cosignature);
+        }
         let state = published.state.clone();
-        self.release(&note.with_signature(cosignature), state).await;
+        self.release(&note, state).await;
     }
 
     async fn release(&mut self, note: &SignedCheckpoint, state: LogState) -> bool {

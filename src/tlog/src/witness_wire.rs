@@ -1,4 +1,4 @@
-//! C2SP tlog-witness: the bodies of `add-checkpoint` and the path of a log's newest cosigned checkpoint.
+//! C2SP tlog-witness: the bodies of `add-checkpoint` and `sign-subtree`, and the path of a log's newest cosigned checkpoint.
 //!
 //! This is form only: nothing here verifies a signature or a proof.
 //!
@@ -9,11 +9,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
-use crate::checkpoint::Origin;
+use crate::checkpoint::{CheckpointError, Origin};
 use crate::hash::Hash;
 use crate::note::{NoteError, NoteSignature, SIGNATURES_MAX};
 use crate::proof::{ConsistencyProof, ProofError};
 use crate::size::TreeSize;
+
+mod sign_subtree;
+
+pub use sign_subtree::{SUBTREE_SIGNATURES_MAX, SignSubtreeRequest};
 
 /// The most bytes of a request: 64 KiB.
 pub const ADD_CHECKPOINT_BYTES_MAX: usize = 1 << 16;
@@ -54,6 +58,15 @@ pub enum WitnessWireError {
     /// More than 63 proof lines.
     #[error(transparent)]
     Proof(ProofError),
+    /// The first line is not `subtree` and two decimals.
+    #[error("the first line must be `subtree`, a space, the first leaf, a space and the leaf after the last")]
+    SubtreeRange,
+    /// The second line is not a hash.
+    #[error("the second line must be the root of the subtree: 32 bytes in standard base64")]
+    SubtreeHash,
+    /// What follows the proof is no checkpoint, with signatures or without.
+    #[error("the reference checkpoint: {0}")]
+    Checkpoint(CheckpointError),
     /// A conflict body that is not a size and a newline.
     #[error("the body must be a decimal without leading zeroes and a newline")]
     ConflictSize,
@@ -65,11 +78,13 @@ pub enum WitnessWireError {
         /// What is wrong with it.
         source: NoteError,
     },
-    /// More signature lines than a note may have.
-    #[error("{found} signature lines, at most {SIGNATURES_MAX} are allowed")]
+    /// More signature lines than allowed.
+    #[error("{found} signature lines, at most {max} are allowed")]
     TooManySignatures {
         /// Lines given.
         found: usize,
+        /// The limit.
+        max: usize,
     },
 }
 
@@ -140,7 +155,7 @@ pub fn parse_cosignature_lines(bytes: &[u8]) -> Result<Vec<NoteSignature>, Witne
     let text = text.strip_suffix('\n').ok_or(WitnessWireError::Newline)?;
     let found = text.split('\n').count();
     if found > SIGNATURES_MAX {
-        return Err(WitnessWireError::TooManySignatures { found });
+        return Err(WitnessWireError::TooManySignatures { found, max: SIGNATURES_MAX });
     }
     let line = |(number, line): (usize, &str)| {
         let number = number.saturating_add(1);

@@ -75,7 +75,7 @@ impl TestLog {
         request(old, &self.proof(old, size), &self.checkpoint(size))
     }
 
-    fn leaves(&self, size: usize) -> Vec<Hash> {
+    pub fn leaves(&self, size: usize) -> Vec<Hash> {
         let entry = |index: usize| match self.fork_at {
             Some(fork_at) if index >= fork_at => format!("other {index}"),
             Some(_) | None => format!("entry {index}"),

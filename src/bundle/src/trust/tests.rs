@@ -137,7 +137,7 @@ const TRUST_CASES: [Case; 22] = [
     (|t| t["origin"] = json!("/backup"), "origin", "<authority name>/<namespace>"),
     (|t| t["origin"] = json!("log.example/Backup"), "origin", "<authority name>/<namespace>"),
     (|t| t["origin"] = json!("log.example/tile"), "origin", "<authority name>/<namespace>"),
-    (|t| t["origin"] = json!("log.example/other"), "keys", "exactly one log"),
+    (|t| t["origin"] = json!("log.example/other"), "keys", "must name the log"),
     (|t| t["keys"]["operator"]["threshold"] = json!(0), "keys", "threshold"),
     (|t| reverse(&mut t["successors"]), "list", "successors"),
     (|t| t["successors"] = digests(17), "list", "successors"),

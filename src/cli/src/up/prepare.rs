@@ -14,7 +14,8 @@ use crate::documents;
 
 /// The public halves of every key that another role must know.
 struct PublicKeys {
-    log_vkey: String,
+    /// Ed25519, then ML-DSA-44.
+    log_vkeys: [String; 2],
     certificate: String,
     authority_administration: String,
     authority_revocation: String,
@@ -25,14 +26,15 @@ struct PublicKeys {
     account_issuer: String,
     officers: Vec<String>,
     vendor: String,
-    witness_vkeys: Vec<String>,
+    /// Ed25519, then ML-DSA-44.
+    witness_vkeys: Vec<[String; 2]>,
 }
 
 /// Makes whatever is missing.
 pub async fn keys_and_configurations(program: &Program, layout: &Layout, report: &mut Report) -> anyhow::Result<()> {
     let begun = Instant::now();
     let keys = make_keys(program, layout).await?;
-    report.step("every role makes its own keys", "16 key files in 10 folders", begun);
+    report.step("every role makes its own keys", "21 key files in 10 folders", begun);
 
     let begun = Instant::now();
     write_policy_and_trust(program, layout, &keys).await?;
@@ -74,11 +76,16 @@ async fn make_keys(program: &Program, layout: &Layout) -> anyhow::Result<PublicK
     let mut witness_vkeys = Vec::new();
     for number in 1..=4 {
         let name = format!("witness-{number}.localhost");
-        let key = key(program, &layout.witness(number), "witness", Some(&name)).await?;
-        witness_vkeys.push(text(&key, "vkey")?);
+        let folder = layout.witness(number);
+        let ed25519 = key(program, &folder, "witness", Some(&name)).await?;
+        let ml_dsa_44 = key(program, &folder, "witness-ml-dsa-44", Some(&name)).await?;
+        witness_vkeys.push([text(&ed25519, "vkey")?, text(&ml_dsa_44, "vkey")?]);
     }
     Ok(PublicKeys {
-        log_vkey: text(&key(program, &authority, "log", Some(ORIGIN)).await?, "vkey")?,
+        log_vkeys: [
+            text(&key(program, &authority, "log", Some(ORIGIN)).await?, "vkey")?,
+            text(&key(program, &authority, "log-ml-dsa-44", Some(ORIGIN)).await?, "vkey")?,
+        ],
         certificate: public(program, &authority, "certificate").await?,
         authority_administration: public(program, &authority, "administration").await?,
         authority_revocation: public(program, &authority, "revocation").await?,
@@ -133,9 +140,13 @@ async fn write_policy_and_trust(program: &Program, layout: &Layout, keys: &Publi
 
 fn witness_policy(layout: &Layout, keys: &PublicKeys) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("log {} {}\n\n", keys.log_vkey, layout.log_url());
-    for (number, vkey) in (1..).zip(&keys.witness_vkeys) {
-        let _ = writeln!(text, "witness witness-{number} {vkey} {}", layout.witness_url(number));
+    let [ed25519, ml_dsa_44] = &keys.log_vkeys;
+    let mut text = format!("log {ed25519} {url}\nlog {ml_dsa_44} {url}\n\n", url = layout.log_url());
+    for (number, [ed25519, ml_dsa_44]) in (1..).zip(&keys.witness_vkeys) {
+        let (name, url) = (format!("witness-{number}"), layout.witness_url(number));
+        // A witness counts once, with either of its keys.
+        let _ = writeln!(text, "witness {name}-ed25519 {ed25519} {url}\nwitness {name}-ml-dsa-44 {ml_dsa_44} {url}");
+        let _ = writeln!(text, "group {name} any {name}-ed25519 {name}-ml-dsa-44");
     }
     text.push_str("\ngroup three-of-four 3 witness-1 witness-2 witness-3 witness-4\nquorum three-of-four\n");
     text
@@ -148,11 +159,15 @@ fn write_configurations(layout: &Layout, keys: &PublicKeys) -> anyhow::Result<()
         .map(|(subject, key)| format!("  {{ subject = \"{subject}\", public_key = \"{key}\" }},\n"))
         .collect();
     let vendor = format!("[{{ algorithm = \"ed25519\", public_key = \"{}\" }}]", keys.vendor);
+    // A folder from before logs had a second key goes on with the keys that its trust file names.
+    let policy = documents::read(&layout.public().join("witnesses.policy"))?;
+    let has_second = String::from_utf8_lossy(&policy).contains(&keys.log_vkeys[1]);
+    let second = if has_second { "ml_dsa_44_log_key_file = \"log-ml-dsa-44.key\"\n" } else { "" };
     let log = format!(
         "listen = \"{listen}\"\nauthority = \"{AUTHORITY}\"\ntoken_keys = \"token-keys.json\"\n\
          database_folder = \"databases\"\nregister_folder = \"register\"\nsubmission_deadline_ms = 60000\n\n\
          [[namespace]]\nname = \"{NAMESPACE}\"\nkind = \"fleet-keys\"\ntrust = \"trust.json\"\n\
-         log_key_file = \"log.key\"\ncertificate_key_file = \"certificate.key\"\n\
+         log_key_file = \"log.key\"\n{second}certificate_key_file = \"certificate.key\"\n\
          administration_key_file = \"administration.key\"\npassphrase_file = \"passphrase\"\n\
          vendor_keys = {vendor}\nofficers = [\n{officers}]\napprovals_needed = 2\n",
         listen = Layout::listen(&layout.log_url()),
@@ -162,10 +177,11 @@ fn write_configurations(layout: &Layout, keys: &PublicKeys) -> anyhow::Result<()
     for number in 1..=4 {
         let witness = format!(
             "listen = \"{listen}\"\nname = \"witness-{number}.localhost\"\nkey_file = \"witness.key\"\n\
-             passphrase_file = \"passphrase\"\nstate = \"witness.sqlite\"\n\n\
-             [[log]]\norigin = \"{ORIGIN}\"\nvkeys = [\"{vkey}\"]\n",
+             ml_dsa_44_key_file = \"witness-ml-dsa-44.key\"\npassphrase_file = \"passphrase\"\nstate = \"witness.sqlite\"\n\n\
+             [[log]]\norigin = \"{ORIGIN}\"\nvkeys = [\"{}\", \"{}\"]\n",
+            keys.log_vkeys[0],
+            keys.log_vkeys[1],
             listen = Layout::listen(&layout.witness_url(number)),
-            vkey = keys.log_vkey,
         );
         documents::write(&layout.witness(number).join("witness.toml"), witness.as_bytes())?;
     }

@@ -88,6 +88,7 @@ fn pem(key: &PublicKey) -> anyhow::Result<String> {
         KeyAlgorithm::Ed25519 => ED25519_SPKI,
         KeyAlgorithm::EcdsaP384 => P384_SPKI,
         KeyAlgorithm::X25519 => anyhow::bail!("a session key signs nothing"),
+        KeyAlgorithm::MlDsa44 => anyhow::bail!("an ML-DSA-44 key signs tree heads alone"),
     };
     let mut der = hex::decode(prefix).context("a constant")?;
     der.extend_from_slice(key.bytes());

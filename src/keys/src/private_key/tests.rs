@@ -147,7 +147,7 @@ fn no_key_is_made_without_randomness() {
 
 #[test]
 fn a_key_does_only_what_its_algorithm_is_for() {
-    let signs = [Algorithm::Ed25519, Algorithm::EcdsaP384];
+    let signs = [Algorithm::Ed25519, Algorithm::EcdsaP384, Algorithm::MlDsa44];
     assert!(signs.map(generate).map(PrivateKey::into_agreement).iter().all(Option::is_none));
     assert!(signs.map(generate).map(PrivateKey::into_sealing).iter().all(Option::is_none));
     assert!(generate(Algorithm::X25519).into_signer(Role::Log).is_none());
@@ -165,7 +165,7 @@ fn debug_output_does_not_contain_the_secret() {
         let holder = match algorithm {
             Algorithm::X25519 => format!("{:?}", copy.into_agreement().unwrap()),
             Algorithm::XChaCha20Poly1305 => format!("{:?}", copy.into_sealing().unwrap()),
-            Algorithm::Ed25519 | Algorithm::EcdsaP384 => {
+            Algorithm::Ed25519 | Algorithm::EcdsaP384 | Algorithm::MlDsa44 => {
                 format!("{:?}", copy.into_signer(Role::Log).unwrap())
             }
         };
@@ -173,4 +173,19 @@ fn debug_output_does_not_contain_the_secret() {
         assert!(printed.contains("redacted"));
         assert!(!printed.contains(&secret[..8]), "{printed}");
     }
+}
+
+#[test]
+fn an_ml_dsa_44_signature_verifies_by_another_implementation_and_over_nothing_else() {
+    let key = generate(Algorithm::MlDsa44);
+    let public_key = key.public_key();
+    let copy = PrivateKey::from_hex(Algorithm::MlDsa44, &key.to_hex()).unwrap();
+    assert_eq!(copy.public_key(), public_key);
+    let encoded = ml_dsa::EncodedVerifyingKey::<ml_dsa::MlDsa44>::try_from(public_key.as_slice()).unwrap();
+    let verifying = ml_dsa::VerifyingKey::<ml_dsa::MlDsa44>::decode(&encoded);
+    let signature = copy.into_signer(Role::WitnessMlDsa44).unwrap().sign(b"message").unwrap();
+    let signature = ml_dsa::Signature::<ml_dsa::MlDsa44>::try_from(signature.as_slice()).unwrap();
+    assert!(verifying.verify_with_context(b"message", &[], &signature));
+    assert!(!verifying.verify_with_context(b"massage", &[], &signature));
+    assert!(!verifying.verify_with_context(b"message", b"context", &signature));
 }

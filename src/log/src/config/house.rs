@@ -37,12 +37,15 @@ impl House {
     pub(crate) fn new(namespaces: &[&str]) -> Self {
         let keys: Vec<TestSigner> = (11..15).map(|seed| TestSigner::new(Role::Witness, seed)).collect();
         let endpoint = |(i, key): (usize, &TestSigner)| WitnessEndpoint {
-            vkey: key.vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519),
+            vkeys: vec![key.vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519)],
             url: format!("http://w{i}.example"),
         };
         let endpoints: Vec<_> = keys.iter().enumerate().map(endpoint).collect();
         let clock = Arc::new(TestClock::at(NOW));
-        let witnesses = SimulatedWitnesses::new(clock.clone(), endpoints.iter().cloned().zip(keys));
+        let witnesses = SimulatedWitnesses::new(
+            clock.clone(),
+            endpoints.iter().cloned().zip(keys.into_iter().map(|key| vec![key])),
+        );
         let folder = tempfile::tempdir().unwrap();
         let mut house = Self { folder, text: String::new(), witnesses: Arc::new(witnesses), endpoints, clock };
         house.text = format!(
@@ -135,8 +138,9 @@ impl House {
     /// Three of four witnesses, each with its URL.
     fn policy(&self, origin: &Origin, log: &PublicKey) -> String {
         let log = VerifierKey::new(origin.key_name().clone(), SignatureType::Ed25519, log.bytes()).unwrap();
-        let line =
-            |(i, endpoint): (usize, &WitnessEndpoint)| format!("witness w{i} {} {}/\n", endpoint.vkey, endpoint.url);
+        let line = |(i, endpoint): (usize, &WitnessEndpoint)| {
+            format!("witness w{i} {} {}/\n", endpoint.vkeys[0], endpoint.url)
+        };
         let witnesses: String = self.endpoints.iter().enumerate().map(line).collect();
         format!("log {log}\n{witnesses}group three 3 w0 w1 w2 w3\nquorum three\n")
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countermark_bundle::approval::Officer;
+use countermark_bundle::authority::log_key;
 use countermark_bundle::identity::{Name, Namespace, Side};
 use countermark_bundle::key::{KeyAlgorithm, KeyId, PublicKey, PublicKeyError};
 use countermark_bundle::trust::{TRUST_BYTES_MAX, TrustFile};
@@ -57,6 +58,8 @@ pub struct NamespaceConfig {
     pub witness_timeout: Duration,
     /// Signs checkpoints.
     pub log_key_file: PathBuf,
+    /// Signs them beside it with ML-DSA-44.
+    pub ml_dsa_44_log_key_file: Option<PathBuf>,
     /// Opens the key files.
     pub passphrase_file: PathBuf,
 }
@@ -99,6 +102,7 @@ pub(super) struct FleetKeysText {
     name: String,
     trust: PathBuf,
     log_key_file: PathBuf,
+    ml_dsa_44_log_key_file: Option<PathBuf>,
     certificate_key_file: PathBuf,
     administration_key_file: Option<PathBuf>,
     passphrase_file: PathBuf,
@@ -120,6 +124,7 @@ pub(super) struct RawText {
     name: String,
     witness_policy: PathBuf,
     log_key_file: PathBuf,
+    ml_dsa_44_log_key_file: Option<PathBuf>,
     passphrase_file: PathBuf,
     max_head_age_seconds: Option<u64>,
     recosign_every_seconds: Option<u64>,
@@ -188,6 +193,7 @@ impl NamespaceConfig {
             foundation: Foundation::FleetKeys(Box::new(trust)),
             certifying: Some(certifying),
             log_key_file: folder.join(text.log_key_file),
+            ml_dsa_44_log_key_file: text.ml_dsa_44_log_key_file.map(|file| folder.join(file)),
             passphrase_file: folder.join(text.passphrase_file),
         };
         config.check_log_key(authority.policy(), &trust_path)?;
@@ -214,6 +220,7 @@ impl NamespaceConfig {
             foundation: Foundation::Raw(raw),
             certifying: None,
             log_key_file: folder.join(text.log_key_file),
+            ml_dsa_44_log_key_file: text.ml_dsa_44_log_key_file.map(|file| folder.join(file)),
             passphrase_file: folder.join(text.passphrase_file),
         };
         config.check_log_key(&policy, &path)?;
@@ -224,7 +231,11 @@ impl NamespaceConfig {
     fn check_log_key(&self, policy: &Policy, from: &Path) -> Result<(), NamespaceConfigError> {
         let ours = policy.logs().iter().filter(|log| log.vkey.name().as_str() == self.origin.as_str());
         let keys: Vec<_> = ours.map(|log| log.vkey.key_bytes().to_vec()).collect();
-        check_key("log_key_file", &self.log_key_file, Role::Log, &keys, from)
+        check_key("log_key_file", &self.log_key_file, Role::Log, &keys, from)?;
+        match &self.ml_dsa_44_log_key_file {
+            Some(file) => check_key("ml_dsa_44_log_key_file", file, Role::LogMlDsa44, &keys, from),
+            None => Ok(()),
+        }
     }
 
     /// The public keys of this namespace, each of which no other may have.
@@ -232,7 +243,7 @@ impl NamespaceConfig {
         match &self.foundation {
             Foundation::FleetKeys(trust) => Ok(trust.keys.triples().iter().map(|triple| triple.key.key_id()).collect()),
             Foundation::Raw(raw) => {
-                let keys = raw.policy.logs().iter().map(|log| PublicKey::ed25519(log.vkey.key_bytes()));
+                let keys = raw.policy.logs().iter().map(|log| log_key(&log.vkey));
                 keys.map(|key| Ok(key?.key_id())).collect()
             }
         }
@@ -246,6 +257,11 @@ impl NamespaceConfig {
             namespace: self.namespace.clone(),
             foundation: self.foundation.clone(),
             log_signer: Arc::from(self.open_signer(&self.log_key_file, Role::Log)?),
+            ml_dsa_44_log_signer: self
+                .ml_dsa_44_log_key_file
+                .as_deref()
+                .map(|file| self.open_signer(file, Role::LogMlDsa44).map(Arc::from))
+                .transpose()?,
             certifying,
             witnesses: self.witnesses.clone(),
             recosign_every: self.recosign_every,
@@ -341,7 +357,17 @@ fn witnesses(
             .require_fault_tolerance(FAULTS_MIN)
             .map_err(|source| NamespaceConfigError::Quorum { path: path.to_owned(), source })?;
     }
-    policy.witnesses().iter().map(|witness| endpoint(witness, path)).collect()
+    let mut endpoints: Vec<WitnessEndpoint> = Vec::new();
+    for witness in policy.witnesses() {
+        let found = endpoint(witness, path)?;
+        // One witness with keys of two types is asked once, and gives a line of each.
+        let known = endpoints.iter_mut().find(|known| known.name() == found.name() && known.url == found.url);
+        match known {
+            Some(known) => known.vkeys.extend(found.vkeys),
+            None => endpoints.push(found),
+        }
+    }
+    Ok(endpoints)
 }
 
 /// Where a witness of the policy is asked.
@@ -355,7 +381,7 @@ fn endpoint(witness: &PolicyWitness, trust: &Path) -> Result<WitnessEndpoint, Na
         path: trust.to_owned(),
         witness: witness.vkey.name().to_string(),
     })?;
-    Ok(WitnessEndpoint { vkey: witness.vkey.clone(), url })
+    Ok(WitnessEndpoint { vkeys: vec![witness.vkey.clone()], url })
 }
 
 fn check_key(

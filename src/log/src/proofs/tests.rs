@@ -6,7 +6,7 @@ use countermark_tlog::proof::verify_inclusion;
 
 use super::*;
 use crate::sequencer::{NamespaceHandle, WaitLevel};
-use crate::stage::{NewEntry, stage};
+use crate::stage::{LogKey, NewEntry, stage};
 use crate::store::memory::MemoryStore;
 use crate::testing::World;
 use crate::testing::faulty::{Call, Faults, Form, faulty};
@@ -119,7 +119,8 @@ async fn what_the_store_has_lost_is_an_error_and_not_an_absence() {
     let entries: Vec<NewEntry> =
         (0..300_u32).map(|n| NewEntry::new(Digest::of(&n.to_be_bytes()), n.to_be_bytes().into())).collect();
     let key = world.log.vkey(origin.as_str(), countermark_tlog::note::SignatureType::Ed25519);
-    let batch = stage(&origin, &Tree::empty(), entries).unwrap().sign(&world.log, &key).unwrap();
+    let batch =
+        stage(&origin, &Tree::empty(), entries).unwrap().sign(&[LogKey { signer: &world.log, vkey: &key }]).unwrap();
     let committed = Arc::new(Committed {
         head: batch.head().clone(),
         state: world.settings().foundation.first_state().unwrap(),

@@ -44,7 +44,7 @@ pub(crate) async fn newest_heads(
         let (Some(witness), Some(head)) = (witnesses.get(position), heads.get_mut(position)) else {
             continue;
         };
-        let name = witness.vkey.name();
+        let name = witness.name();
         match answer {
             Err(_) => {
                 warn!(origin = %log.origin, witness = %name, "the witness did not show its newest checkpoint in time");
@@ -78,7 +78,7 @@ pub(crate) async fn check(
             known.push(TreeSize::ZERO);
             continue;
         };
-        let name = || witness.vkey.name().to_string();
+        let name = || witness.name().to_owned();
         match root_at(log.origin, ports.store.clone(), committed, seen.size).await? {
             None => {
                 return Err(LoadError::WitnessAhead {

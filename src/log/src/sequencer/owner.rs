@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use countermark_bundle::identity::Digest;
 use countermark_tlog::hash::{Hash, LeafHash};
-use countermark_tlog::note::VerifierKey;
 use countermark_tlog::size::LeafIndex;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -26,6 +25,7 @@ use crate::metrics;
 use crate::ports::{CommitError, LogKind, PortFault, RegisterError, TakeWriterError, WriterEpoch, WriterId};
 use crate::published::{Committed, stopped};
 use crate::recover::{self, HeadName, LoadError, LogIdentity};
+use crate::sequencer::start::LogKeys;
 use crate::stage::{NewEntry, SignBatchError, SignedBatch, stage};
 
 /// The first wait before everything is read again once more.
@@ -58,7 +58,7 @@ pub enum Ended {
 /// The owner task of one namespace.
 pub(super) struct Owner {
     pub(super) settings: Arc<NamespaceSettings>,
-    pub(super) log_key: VerifierKey,
+    pub(super) log_keys: LogKeys,
     pub(super) ports: Ports,
     pub(super) writer: WriterId,
     pub(super) epoch: WriterEpoch,
@@ -257,12 +257,12 @@ impl Owner {
             error!(origin = %self.settings.origin, %failure, "a batch was not staged");
             SubmitFault::SelfCheck
         })?;
-        let signer = self.settings.log_signer.as_ref();
-        staged.sign(signer, &self.log_key).map_err(|failure| {
+        staged.sign(&self.log_keys.with_holders(&self.settings)).map_err(|failure| {
             error!(origin = %self.settings.origin, %failure, "a batch was not signed");
             match failure {
                 SignBatchError::Sign(_) => SubmitFault::Signing,
-                SignBatchError::Note(_)
+                SignBatchError::Message(_)
+                | SignBatchError::Note(_)
                 | SignBatchError::Checkpoint(_)
                 | SignBatchError::OtherHead { .. }
                 | SignBatchError::Prove(_)
@@ -315,7 +315,7 @@ impl Owner {
     async fn try_reload(&mut self) -> Result<(), Ended> {
         let log = LogIdentity {
             origin: &self.settings.origin,
-            log_key: &self.log_key,
+            log_key: &self.log_keys.ed25519,
             foundation: &self.settings.foundation,
         };
         let loaded = match recover::load(log, &self.ports, self.writer, Some(self.epoch)).await {

@@ -26,6 +26,7 @@ use crate::ports::{Clock, CreateNamespaceError, LogKind, PortFault, RegisterErro
 use crate::proofs::TileReader;
 use crate::published::{self, ViewSenders};
 use crate::recover::{self, HeadName, LoadError, Loaded, LogIdentity, ReadBack, witnesses};
+use crate::stage::LogKey;
 use crate::stage::{NewEntry, SignBatchError, StageError, Tree, stage};
 use crate::witness_round::{Publisher, PublisherParts};
 
@@ -156,8 +157,8 @@ pub async fn create(
     first_entries: Vec<Vec<u8>>,
     ports: &Ports,
 ) -> Result<StoredHead, CreateError> {
-    let log_key = check(settings)?;
-    let log = identity(settings, &log_key);
+    let keys = check(settings)?;
+    let log = identity(settings, &keys.ed25519);
     if let Some(registered) = ports.register.read(log.origin).await? {
         let registered = HeadName::from(&registered);
         return Err(CreateError::AlreadyRegistered { registered });
@@ -165,13 +166,13 @@ pub async fn create(
     let heads = witnesses::newest_heads(log, ports, &settings.witnesses, settings.witness_timeout).await;
     for (witness, head) in settings.witnesses.iter().zip(heads) {
         if let Some(witnessed) = head {
-            let witness = witness.vkey.name().to_string();
+            let witness = witness.name().to_owned();
             return Err(CreateError::AlreadyWitnessed { witness, witnessed });
         }
     }
     let entries = admit_first(settings, first_entries)?;
     // 1. In memory only. A crash here leaves nothing.
-    let batch = stage(log.origin, &Tree::empty(), entries)?.sign(settings.log_signer.as_ref(), &log_key)?;
+    let batch = stage(log.origin, &Tree::empty(), entries)?.sign(&keys.with_holders(settings))?;
     // 2. The namespace and its first head in one transaction. A crash after it: start-up registers the head.
     ports.store.create_namespace(settings.foundation.kind(), &batch).await?;
     // 3. The register. From here on the log exists for good.
@@ -204,23 +205,23 @@ pub async fn start(
     settings: NamespaceSettings,
     ports: Ports,
 ) -> Result<(NamespaceHandle, JoinHandle<Ended>), StartError> {
-    let log_key = check(&settings)?;
+    let keys = check(&settings)?;
     let writer = WriterId(os_random_bytes()?);
-    let log = identity(&settings, &log_key);
+    let log = identity(&settings, &keys.ed25519);
     let loaded = recover::load(log, &ports, writer, None).await?;
     let heads = witnesses::newest_heads(log, &ports, &settings.witnesses, settings.witness_timeout).await;
     let known = witnesses::check(log, &ports, &settings.witnesses, &heads, &loaded.committed).await?;
     // Only now is anything written that leaves this process.
     let loaded = loaded.roll_forward(&settings.origin, &ports).await?;
     info!(origin = %settings.origin, size = %loaded.committed.head.size, writer = %loaded.epoch, "the namespace is served");
-    Ok(spawn(&Arc::new(settings), ports, log_key, writer, loaded, known))
+    Ok(spawn(&Arc::new(settings), ports, keys, writer, loaded, known))
 }
 
 /// Starts the two tasks of a namespace that was read back.
 fn spawn(
     settings: &Arc<NamespaceSettings>,
     ports: Ports,
-    log_key: VerifierKey,
+    log_keys: LogKeys,
     writer: WriterId,
     loaded: Loaded,
     known: Vec<TreeSize>,
@@ -237,7 +238,7 @@ fn spawn(
     let reader = Arc::new(reader.keeping(settings.tile_cache_bytes));
     let owner = Owner {
         settings: Arc::clone(settings),
-        log_key,
+        log_keys,
         ports: ports.clone(),
         writer,
         epoch,
@@ -299,9 +300,29 @@ fn identity<'a>(settings: &'a NamespaceSettings, log_key: &'a VerifierKey) -> Lo
     LogIdentity { origin: &settings.origin, log_key, foundation: &settings.foundation }
 }
 
-/// Checks that the settings fit together. Gives the log's verifier key.
-fn check(settings: &NamespaceSettings) -> Result<VerifierKey, SettingsError> {
+/// The log's verifier keys, as its readers know them.
+pub(super) struct LogKeys {
+    pub(super) ed25519: VerifierKey,
+    ml_dsa_44: Option<VerifierKey>,
+}
+
+impl LogKeys {
+    /// The keys with their holders, in the order of their lines.
+    pub(super) fn with_holders<'a>(&'a self, settings: &'a NamespaceSettings) -> Vec<LogKey<'a>> {
+        let mut keys = vec![LogKey { signer: settings.log_signer.as_ref(), vkey: &self.ed25519 }];
+        if let (Some(signer), Some(vkey)) = (settings.ml_dsa_44_log_signer.as_deref(), &self.ml_dsa_44) {
+            keys.push(LogKey { signer, vkey });
+        }
+        keys
+    }
+}
+
+/// Checks that the settings fit together. Gives the log's verifier keys.
+fn check(settings: &NamespaceSettings) -> Result<LogKeys, SettingsError> {
     check_role(settings.log_signer.as_ref(), Role::Log)?;
+    if let Some(signer) = &settings.ml_dsa_44_log_signer {
+        check_role(signer.as_ref(), Role::LogMlDsa44)?;
+    }
     match (&settings.foundation, &settings.certifying) {
         (Foundation::FleetKeys(trust), Some(certifying)) => check_trust(settings, trust, certifying)?,
         (Foundation::Raw(_), None) => {}
@@ -312,20 +333,25 @@ fn check(settings: &NamespaceSettings) -> Result<VerifierKey, SettingsError> {
     let state = settings.foundation.first_state()?;
     let policy = state.policy();
     for witness in &settings.witnesses {
-        if !policy.witnesses().iter().any(|known| known.vkey == witness.vkey) {
-            let witness = witness.vkey.clone();
-            return Err(SettingsError::UnknownWitness { witness });
+        let is_known = |vkey: &&VerifierKey| policy.witnesses().iter().any(|known| known.vkey == **vkey);
+        if let Some(witness) = witness.vkeys.iter().find(|vkey| !is_known(vkey)) {
+            return Err(SettingsError::UnknownWitness { witness: witness.clone() });
         }
     }
     // A raw log may say in its policy that it has no witnesses.
     if policy.quorum_met(&|_| false) && settings.foundation.kind() == LogKind::FleetKeys {
         return Err(SettingsError::NoQuorum);
     }
-    let log_public = settings.log_signer.public_key();
-    let is_ours =
-        |vkey: &&VerifierKey| vkey.key_bytes() == log_public && vkey.name().as_str() == settings.origin.as_str();
-    let log_key = policy.logs().iter().map(|log| &log.vkey).find(is_ours);
-    log_key.cloned().ok_or(SettingsError::UnknownKey { role: Role::Log })
+    let known = |signer: &dyn Signer, role: Role| {
+        let is_ours = |vkey: &&VerifierKey| {
+            vkey.key_bytes() == signer.public_key() && vkey.name().as_str() == settings.origin.as_str()
+        };
+        let vkey = policy.logs().iter().map(|log| &log.vkey).find(is_ours);
+        vkey.cloned().ok_or(SettingsError::UnknownKey { role })
+    };
+    let ml_dsa_44 =
+        settings.ml_dsa_44_log_signer.as_deref().map(|signer| known(signer, Role::LogMlDsa44)).transpose()?;
+    Ok(LogKeys { ed25519: known(settings.log_signer.as_ref(), Role::Log)?, ml_dsa_44 })
 }
 
 /// Checks what only a `fleet-keys` log has.

@@ -98,7 +98,7 @@ impl WitnessRounds {
     /// Before the first answer.
     pub(crate) fn unheard(witnesses: &[WitnessEndpoint]) -> Self {
         let unheard = |witness: &WitnessEndpoint| WitnessHealth {
-            name: witness.vkey.name().to_string(),
+            name: witness.name().to_owned(),
             url: witness.url.clone(),
             last_success: None,
             last_failure: None,

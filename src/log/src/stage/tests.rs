@@ -25,7 +25,7 @@ fn log() -> (TestSigner, VerifierKey) {
 
 fn signed(tree: &Tree, from: u32, to: u32) -> SignedBatch {
     let (signer, key) = log();
-    stage(&origin(), tree, entries(from, to)).unwrap().sign(&signer, &key).unwrap()
+    stage(&origin(), tree, entries(from, to)).unwrap().sign(&[LogKey { signer: &signer, vkey: &key }]).unwrap()
 }
 
 /// Signs with another key, or not at all.
@@ -122,9 +122,9 @@ fn a_batch_that_its_own_key_did_not_sign_is_not_released() {
     let (_, key) = log();
     let staged = || stage(&origin(), &Tree::empty(), entries(0, 2)).unwrap();
     let other = OddSigner(Some(TestSigner::new(Role::Log, 2)));
-    let refused = staged().sign(&other, &key).unwrap_err();
+    let refused = staged().sign(&[LogKey { signer: &other, vkey: &key }]).unwrap_err();
     assert!(matches!(refused, SignBatchError::Checkpoint(_)), "{refused}");
-    let refused = staged().sign(&OddSigner(None), &key).unwrap_err();
+    let refused = staged().sign(&[LogKey { signer: &OddSigner(None), vkey: &key }]).unwrap_err();
     assert!(matches!(refused, SignBatchError::Sign(_)), "{refused}");
 }
 
@@ -135,26 +135,26 @@ fn a_flipped_bit_in_memory_is_found_before_release() {
     let staged = || stage(&origin(), &tree, entries(9, 14)).unwrap();
     let mut entry = staged();
     entry.entries[2].bytes = b"other"[..].into();
-    assert!(matches!(entry.sign(&signer, &key), Err(SignBatchError::Root { .. })));
+    assert!(matches!(entry.sign(&[LogKey { signer: &signer, vkey: &key }]), Err(SignBatchError::Root { .. })));
     let mut last = staged();
     last.entries[4].bytes = b"other"[..].into();
-    assert!(matches!(last.sign(&signer, &key), Err(SignBatchError::Proof(_))));
+    assert!(matches!(last.sign(&[LogKey { signer: &signer, vkey: &key }]), Err(SignBatchError::Proof(_))));
     let mut swapped = staged();
     swapped.entries.swap(1, 2);
-    assert!(matches!(swapped.sign(&signer, &key), Err(SignBatchError::Root { .. })));
+    assert!(matches!(swapped.sign(&[LogKey { signer: &signer, vkey: &key }]), Err(SignBatchError::Root { .. })));
     let mut root = staged();
     root.old_root.0.0[0] ^= 1;
-    assert!(matches!(root.sign(&signer, &key), Err(SignBatchError::Proof(_))));
+    assert!(matches!(root.sign(&[LogKey { signer: &signer, vkey: &key }]), Err(SignBatchError::Proof(_))));
     let mut lacks = staged();
     lacks.nodes.clear();
-    assert!(matches!(lacks.sign(&signer, &key), Err(SignBatchError::Prove(_))));
+    assert!(matches!(lacks.sign(&[LogKey { signer: &signer, vkey: &key }]), Err(SignBatchError::Prove(_))));
     let coords: Vec<NodeCoord> = staged().nodes.keys().copied().collect();
     let mut found = 0;
     for coord in coords {
         let mut node = staged();
         node.nodes.get_mut(&coord).unwrap().0[7] ^= 1;
         // Nodes that no proof of this batch uses are not in the signed root either: it comes from the right edge.
-        found += usize::from(node.sign(&signer, &key).is_err());
+        found += usize::from(node.sign(&[LogKey { signer: &signer, vkey: &key }]).is_err());
     }
     assert!(found > 5, "{found}");
 }
@@ -163,5 +163,5 @@ fn a_flipped_bit_in_memory_is_found_before_release() {
 fn a_checkpoint_of_another_log_is_not_released() {
     let (signer, key) = log();
     let foreign = stage(&Origin::new("log.example/other").unwrap(), &Tree::empty(), entries(0, 1)).unwrap();
-    assert!(matches!(foreign.sign(&signer, &key), Err(SignBatchError::Checkpoint(_))));
+    assert!(matches!(foreign.sign(&[LogKey { signer: &signer, vkey: &key }]), Err(SignBatchError::Checkpoint(_))));
 }

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::ports::{
     CommitError, CreateNamespaceError, LogKind, Store, StoredPublication, TakeWriterError, WriterEpoch, WriterId,
 };
-use crate::stage::{NewEntry, SignedBatch, Tree, stage};
+use crate::stage::{LogKey, NewEntry, SignedBatch, Tree, stage};
 use crate::testing::TestSigner;
 use crate::testing::postgres::TestPostgres;
 
@@ -147,7 +147,7 @@ fn batch(name: &str, tree: &Tree, entries: impl IntoIterator<Item = String>) -> 
 fn batch_of(name: &str, tree: &Tree, entries: Vec<NewEntry>) -> SignedBatch {
     let signer = TestSigner::new(Role::Log, 1);
     let key = signer.vkey(name, SignatureType::Ed25519);
-    stage(&origin(name), tree, entries).unwrap().sign(&signer, &key).unwrap()
+    stage(&origin(name), tree, entries).unwrap().sign(&[LogKey { signer: &signer, vkey: &key }]).unwrap()
 }
 
 fn numbered(from: u64, to: u64) -> impl Iterator<Item = String> {
@@ -267,7 +267,8 @@ async fn an_identity_is_committed_once(store: Arc<dyn Store>) {
     let signer = TestSigner::new(Role::Log, 1);
     let key = signer.vkey(name, SignatureType::Ed25519);
     for twice in [vec![entry("x", b"entry 0")], vec![entry("y", b"y"), entry("z", b"y")]] {
-        let staged = stage(&origin(name), &tree, twice).unwrap().sign(&signer, &key).unwrap();
+        let staged =
+            stage(&origin(name), &tree, twice).unwrap().sign(&[LogKey { signer: &signer, vkey: &key }]).unwrap();
         let refused = store.commit(epoch, &staged).await;
         assert!(matches!(refused, Err(CommitError::Fault(_))), "{refused:?}");
     }

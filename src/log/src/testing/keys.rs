@@ -6,6 +6,7 @@ use countermark_bundle::key::{KeyAlgorithm, PublicKey};
 use countermark_keys::{Algorithm, Role, SignError, Signer};
 use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
 use ed25519_dalek::Signer as _;
+use ml_dsa::{KeyExport as _, Keypair as _};
 
 /// A key in memory.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct TestSigner {
 enum Kind {
     Ed25519(ed25519_dalek::SigningKey),
     P384(p384::ecdsa::SigningKey),
+    MlDsa44(Box<ml_dsa::SigningKey<ml_dsa::MlDsa44>>),
 }
 
 impl TestSigner {
@@ -35,7 +37,12 @@ impl TestSigner {
                 let public = PublicKey::new(KeyAlgorithm::EcdsaP384, point.as_bytes()).unwrap();
                 (Kind::P384(key), public)
             }
-            Algorithm::MlDsa44 | Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => panic!("{role} keys sign nothing"),
+            Algorithm::MlDsa44 => {
+                let key = ml_dsa::SigningKey::<ml_dsa::MlDsa44>::from_seed(&[seed; 32].into());
+                let public = PublicKey::new(KeyAlgorithm::MlDsa44, &key.verifying_key().to_bytes()).unwrap();
+                (Kind::MlDsa44(Box::new(key)), public)
+            }
+            Algorithm::X25519 | Algorithm::XChaCha20Poly1305 => panic!("{role} keys sign nothing"),
         };
         Self { role, kind: Arc::new(kind), public }
     }
@@ -51,6 +58,7 @@ impl TestSigner {
                 let signature: p384::ecdsa::Signature = p384::ecdsa::signature::Signer::sign(key, message);
                 signature.normalize_s().to_bytes().to_vec()
             }
+            Kind::MlDsa44(key) => key.expanded_key().sign_deterministic(message, &[]).unwrap().encode().to_vec(),
         }
     }
 

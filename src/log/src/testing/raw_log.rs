@@ -15,7 +15,7 @@ use crate::foundation::{Foundation, RawFoundation};
 use crate::ports::{LogKind, Store as _, WriterEpoch, WriterId};
 use crate::recover::HeadName;
 use crate::sequencer::Identity;
-use crate::stage::{NewEntry, Tree, stage};
+use crate::stage::{LogKey, NewEntry, Tree, stage};
 use crate::store::memory::MemoryStore;
 
 /// A log and its store.
@@ -60,7 +60,7 @@ impl RawLog {
         let new_entry = |number| NewEntry::new(Digest::of(&entry(number)), entry(number).into());
         let key = self.signer.vkey(origin.as_str(), SignatureType::Ed25519);
         let staged = stage(origin, &self.tree, numbers.map(new_entry).collect()).unwrap();
-        let batch = staged.sign(&self.signer, &key).unwrap();
+        let batch = staged.sign(&[LogKey { signer: &self.signer, vkey: &key }]).unwrap();
         if self.epoch == WriterEpoch(0) {
             self.store.create_namespace(LogKind::Raw, &batch).await.unwrap();
             self.epoch = self.store.take_writer(origin, WriterId([1; 16]), None).await.unwrap().epoch;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use countermark_tlog::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
-use countermark_tlog::cosignature::{Cosignature, cosignature_message};
+use countermark_tlog::cosignature::{Cosignature, cosignature_message, message_of};
 use countermark_tlog::hash::empty_root;
-use countermark_tlog::note::VerifierKey;
+use countermark_tlog::note::{NoteSignature, VerifierKey};
 use countermark_tlog::proof::verify_consistency;
 use countermark_tlog::size::TreeSize;
 use countermark_tlog::witness_wire::{AddCheckpointRequest, conflict_body};
@@ -33,6 +33,10 @@ pub(crate) enum Manner {
     BadStamp,
     /// Cosigns, with its own key, another head than it was asked about.
     OtherHead,
+    /// Cosigns with its Ed25519 key alone, though it has another.
+    Ed25519Alone,
+    /// Cosigns, and its ML-DSA-44 signature does not verify.
+    BadMlDsa44,
     /// Answers 200 without a line of its own.
     SomebodyElse,
     /// Answers 409 with a size that nobody asked about, whatever it is asked.
@@ -52,6 +56,8 @@ struct Peer {
     manner: watch::Sender<Manner>,
     signer: TestSigner,
     vkey: VerifierKey,
+    /// Its ML-DSA-44 key, if it has one.
+    second: Option<(TestSigner, VerifierKey)>,
     newest: Option<(Checkpoint, Vec<u8>)>,
     shown: Vec<Vec<u8>>,
     calls: usize,
@@ -64,12 +70,19 @@ pub(crate) struct SimulatedWitnesses {
 }
 
 impl SimulatedWitnesses {
-    pub(crate) fn new(clock: Arc<TestClock>, peers: impl IntoIterator<Item = (WitnessEndpoint, TestSigner)>) -> Self {
-        let peers = peers.into_iter().map(|(endpoint, signer)| {
+    /// Each with its keys in the order of the endpoint's.
+    pub(crate) fn new(
+        clock: Arc<TestClock>,
+        peers: impl IntoIterator<Item = (WitnessEndpoint, Vec<TestSigner>)>,
+    ) -> Self {
+        let peers = peers.into_iter().map(|(endpoint, signers)| {
+            let mut keys = signers.into_iter().zip(endpoint.vkeys);
+            let (signer, vkey) = keys.next().unwrap();
             let peer = Peer {
                 manner: watch::Sender::new(Manner::Honest),
                 signer,
-                vkey: endpoint.vkey,
+                vkey,
+                second: keys.next(),
                 newest: None,
                 shown: Vec::new(),
                 calls: 0,
@@ -132,16 +145,25 @@ impl SimulatedWitnesses {
         };
         let message = cosignature_message(stamp, &head.text());
         let signature = peer.signer.make_signature(&message);
-        let line = Cosignature { timestamp: stamp, signature }.to_note_signature(&peer.vkey);
-        let note = signed.with_signature(line.clone()).to_bytes();
+        let mut lines = vec![Cosignature { timestamp: stamp, signature }.to_note_signature(&peer.vkey)];
+        let manner = *peer.manner.borrow();
+        if let Some((signer, vkey)) = peer.second.as_ref().filter(|_| manner != Manner::Ed25519Alone) {
+            let mut signature = signer.make_signature(&message_of(vkey, stamp, &head.text()).unwrap());
+            if manner == Manner::BadMlDsa44 {
+                signature[7] ^= 1;
+            }
+            lines.push(Cosignature { timestamp: stamp, signature }.to_note_signature(vkey));
+        }
+        let note = lines.iter().fold(signed, |note, line| note.with_signature(line.clone())).to_bytes();
         peer.newest = Some((head, note));
-        UntrustedWitnessAnswer::Cosignatures(line.to_line().into_bytes())
+        let body: String = lines.iter().map(NoteSignature::to_line).collect();
+        UntrustedWitnessAnswer::Cosignatures(body.into_bytes())
     }
 
     fn answer(&self, peer: &mut Peer, body: &[u8]) -> Result<UntrustedWitnessAnswer, WitnessError> {
         let manner = *peer.manner.borrow();
         Ok(match manner {
-            Manner::Honest | Manner::BadStamp => self.honest(peer, body),
+            Manner::Honest | Manner::BadStamp | Manner::Ed25519Alone | Manner::BadMlDsa44 => self.honest(peer, body),
             Manner::Status(status) => UntrustedWitnessAnswer::Refused { status },
             Manner::Garbage => UntrustedWitnessAnswer::Cosignatures(b"<html>\n".to_vec()),
             Manner::BadSignature => {
@@ -218,6 +240,8 @@ impl WitnessClient for SimulatedWitnesses {
                 | Manner::OtherHead
                 | Manner::BadSignature
                 | Manner::BadStamp
+                | Manner::Ed25519Alone
+                | Manner::BadMlDsa44
                 | Manner::SomebodyElse
                 | Manner::Claims(_)
                 | Manner::ClaimsNonsense

@@ -48,6 +48,7 @@ pub(crate) fn name(text: &str) -> Name {
 pub(crate) struct World {
     pub(crate) kind: LogKind,
     pub(crate) log: TestSigner,
+    pub(crate) ml_dsa_44: Option<TestSigner>,
     pub(crate) certificate: TestSigner,
     pub(crate) operator: TestSigner,
     pub(crate) administration: [TestSigner; 2],
@@ -68,12 +69,12 @@ impl World {
         let log = TestSigner::new(Role::Log, 1);
         let witness_keys: Vec<TestSigner> = (11..15).map(|seed| TestSigner::new(Role::Witness, seed)).collect();
         let endpoint = |(i, signer): (usize, &TestSigner)| WitnessEndpoint {
-            vkey: signer.vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519),
+            vkeys: vec![signer.vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519)],
             url: format!("http://w{i}.example"),
         };
         let endpoints: Vec<WitnessEndpoint> = witness_keys.iter().enumerate().map(endpoint).collect();
         let clock = Arc::new(TestClock::at(NOW));
-        let peers = endpoints.iter().cloned().zip(witness_keys);
+        let peers = endpoints.iter().cloned().zip(witness_keys.into_iter().map(|key| vec![key]));
         let witnesses = Arc::new(SimulatedWitnesses::new(Arc::clone(&clock), peers));
         let two = |role, a, b| [TestSigner::new(role, a), TestSigner::new(role, b)];
         let administration = two(Role::Administration, 4, 5);
@@ -81,7 +82,7 @@ impl World {
         let certificate = TestSigner::new(Role::Certificate, 2);
         let operator = TestSigner::new(Role::Operator, 3);
         let keys = AuthorityKeys {
-            policy: policy_text(&log, &endpoints),
+            policy: policy_text(&log, None, &endpoints),
             certificate: vec![certificate.public().clone()],
             operator: OperatorKeys { keys: vec![operator.public().clone()], threshold: 1 },
             administration: sided(&administration),
@@ -90,6 +91,7 @@ impl World {
         Self {
             kind: LogKind::FleetKeys,
             log,
+            ml_dsa_44: None,
             certificate,
             operator,
             administration,
@@ -104,6 +106,26 @@ impl World {
             recosign_every: Duration::from_hours(1),
             witness_timeout: Duration::from_secs(2),
         }
+    }
+
+    /// The log signs with ML-DSA-44 beside Ed25519, and so do the witnesses but the last.
+    pub(crate) fn post_quantum() -> Self {
+        let mut world = Self::new();
+        let second = |i: usize| TestSigner::new(Role::WitnessMlDsa44, 21 + u8::try_from(i).unwrap());
+        let log = TestSigner::new(Role::LogMlDsa44, 1);
+        let mut peers = Vec::new();
+        for (i, endpoint) in world.endpoints.iter_mut().enumerate() {
+            let mut signers = vec![TestSigner::new(Role::Witness, 11 + u8::try_from(i).unwrap())];
+            if i < 3 {
+                signers.push(second(i));
+                endpoint.vkeys.push(second(i).vkey(endpoint.name(), SignatureType::CosignatureMlDsa44));
+            }
+            peers.push((endpoint.clone(), signers));
+        }
+        world.witnesses = Arc::new(SimulatedWitnesses::new(Arc::clone(&world.clock), peers));
+        world.trust.keys.policy = policy_text(&world.log, Some(&log), &world.endpoints);
+        world.ml_dsa_44 = Some(log);
+        world
     }
 
     /// The same keys and witnesses around a log of opaque entries.
@@ -137,6 +159,7 @@ impl World {
             namespace: self.trust.namespace(),
             foundation: self.foundation(),
             log_signer: Arc::new(self.log.clone()),
+            ml_dsa_44_log_signer: self.ml_dsa_44.clone().map(|signer| -> Arc<dyn Signer> { Arc::new(signer) }),
             certifying: (self.kind == LogKind::FleetKeys).then(|| Certifying {
                 certificate_signer: Box::new(self.certificate.clone()),
                 policy: PolicySet::shipped(Side::Authority),
@@ -386,11 +409,19 @@ fn sided(two: &[TestSigner; 2]) -> SidedKeys {
 }
 
 /// Three of four witnesses.
-fn policy_text(log: &TestSigner, endpoints: &[WitnessEndpoint]) -> String {
-    let witness = |(i, endpoint): (usize, &WitnessEndpoint)| format!("witness w{i} {}\n", endpoint.vkey);
+fn policy_text(log: &TestSigner, ml_dsa_44: Option<&TestSigner>, endpoints: &[WitnessEndpoint]) -> String {
+    let witness = |(i, endpoint): (usize, &WitnessEndpoint)| match &endpoint.vkeys[..] {
+        [vkey] => format!("witness w{i} {vkey}\n"),
+        [ed25519, ml_dsa_44] => {
+            format!("witness w{i}-a {ed25519}\nwitness w{i}-b {ml_dsa_44}\ngroup w{i} any w{i}-a w{i}-b\n")
+        }
+        _ => unreachable!("a witness of these tests has one key or two"),
+    };
     let witnesses: String = endpoints.iter().enumerate().map(witness).collect();
     let log = log.vkey(ORIGIN, SignatureType::Ed25519);
-    format!("log {log}\n{witnesses}group quorum-of-witnesses 3 w0 w1 w2 w3\nquorum quorum-of-witnesses\n")
+    let beside = ml_dsa_44.map(|key| format!("log {}\n", key.vkey(ORIGIN, SignatureType::CosignatureMlDsa44)));
+    let beside = beside.unwrap_or_default();
+    format!("log {log}\n{beside}{witnesses}group quorum-of-witnesses 3 w0 w1 w2 w3\nquorum quorum-of-witnesses\n")
 }
 
 fn trust(keys: AuthorityKeys) -> TrustFile {

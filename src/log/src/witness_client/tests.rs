@@ -13,7 +13,7 @@ async fn witness(router: Router) -> WitnessEndpoint {
     let url = format!("http://{}/prefix", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Router::new().nest("/prefix", router)).await });
     WitnessEndpoint {
-        vkey: TestSigner::new(Role::Witness, 1).vkey("w.example", SignatureType::CosignatureEd25519),
+        vkeys: vec![TestSigner::new(Role::Witness, 1).vkey("w.example", SignatureType::CosignatureEd25519)],
         url,
     }
 }
@@ -78,7 +78,7 @@ async fn a_witness_that_is_not_there_is_unreachable() {
     drop(listener);
     let vkey = TestSigner::new(Role::Witness, 1).vkey("w.example", SignatureType::CosignatureEd25519);
     for url in [format!("http://{free}"), "not a url".to_owned()] {
-        let endpoint = WitnessEndpoint { vkey: vkey.clone(), url };
+        let endpoint = WitnessEndpoint { vkeys: vec![vkey.clone()], url };
         let answer = client.add_checkpoint(&endpoint, vec![]).await;
         assert!(matches!(answer, Err(WitnessError::Unreachable { .. })), "{answer:?}");
     }

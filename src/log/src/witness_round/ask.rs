@@ -37,8 +37,8 @@ pub(super) struct Asked {
     pub(super) size: TreeSize,
     /// The size that the witness is now believed to know.
     pub(super) known: TreeSize,
-    /// A verified cosignature on the head, or why there is none.
-    pub(super) outcome: Result<NoteSignature, AskError>,
+    /// Verified cosignatures on the head, at least one and at most one of each of its keys, or why there is none.
+    pub(super) outcome: Result<Vec<NoteSignature>, AskError>,
 }
 
 /// Why a witness gave no cosignature.
@@ -92,7 +92,7 @@ pub(super) async fn ask(question: Question) -> Asked {
     Asked { size: question.head.head.size, known, outcome }
 }
 
-async fn converse(question: &Question, known: &mut TreeSize) -> Result<NoteSignature, AskError> {
+async fn converse(question: &Question, known: &mut TreeSize) -> Result<Vec<NoteSignature>, AskError> {
     let size = question.head.head.size;
     for last in [false, true] {
         let answer = post(question, *known).await?;
@@ -132,15 +132,20 @@ async fn post(question: &Question, known: TreeSize) -> Result<UntrustedWitnessAn
     Ok(answer?)
 }
 
-/// Finds the witness's own line and verifies it over the head; other lines mean nothing here.
-fn verify(question: &Question, lines: &[u8]) -> Result<NoteSignature, AskError> {
-    let key = &question.witness.vkey;
+/// Finds the witness's own lines and verifies them over the head; other lines mean nothing here.
+///
+/// A witness may give lines of some of its keys alone. One that does not verify spoils the answer: it would spoil the note.
+fn verify(question: &Question, lines: &[u8]) -> Result<Vec<NoteSignature>, AskError> {
     let head = SignedCheckpoint::parse(&question.head.head.checkpoint)?;
     let lines = parse_cosignature_lines(lines)?;
-    let line = lines.into_iter().find(|line| line.is_of(key)).ok_or(AskError::NoCosignature)?;
-    let cosignature = Cosignature::from_note_signature(&line)?;
-    cosignature.verify(key, head.note().text())?;
-    let found = cosignature.timestamp;
-    Timestamp::from_unix(found).ok_or(AskError::Stamp { found })?;
-    Ok(line)
+    let mut own = Vec::new();
+    for key in &question.witness.vkeys {
+        let Some(line) = lines.iter().find(|line| line.is_of(key)) else { continue };
+        let cosignature = Cosignature::from_note_signature(line)?;
+        cosignature.verify(key, head.note().text())?;
+        let found = cosignature.timestamp;
+        Timestamp::from_unix(found).ok_or(AskError::Stamp { found })?;
+        own.push(line.clone());
+    }
+    if own.is_empty() { Err(AskError::NoCosignature) } else { Ok(own) }
 }

@@ -303,3 +303,55 @@ async fn new_heads_do_not_shorten_the_wait_after_a_failed_round() {
     }
     assert!(world.witnesses.calls(world.url(1)) - before <= 2);
 }
+
+/// Which types of signatures the published head carries, by name, in the order of lines.
+fn lines(handle: &NamespaceHandle) -> Vec<(String, usize)> {
+    let note = SignedCheckpoint::parse(&handle.published().unwrap().note).unwrap();
+    note.note().signatures().iter().map(|line| (line.name.to_string(), line.signature.len())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_signs_and_collects_both_types_and_its_readers_believe_either() {
+    let world = World::post_quantum();
+    let (_, handle) = world.served().await;
+    publish(&world, &handle, 1).await;
+    until(&handle, |published| SignedCheckpoint::parse(&published.note).unwrap().note().signatures().len() == 9).await;
+    let log = world.origin().to_string();
+    let mut expect = vec![(log.clone(), 64), (log, 2428)];
+    for witness in ["w0.example", "w1.example", "w2.example"] {
+        expect.extend([(witness.to_string(), 72), (witness.to_string(), 2428)]);
+    }
+    expect.push(("w3.example".to_string(), 72));
+    let mut found = lines(&handle);
+    assert_eq!(found[..2], expect[..2], "the log's own lines come first");
+    found[2..].sort();
+    assert_eq!(found, expect);
+    let note = SignedCheckpoint::parse(&handle.published().unwrap().note).unwrap();
+    world.trust.authority().unwrap().policy().verify(&note).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_witness_that_gives_one_type_alone_counts_and_one_with_a_bad_line_does_not() {
+    let world = World::post_quantum();
+    world.witnesses.behave(world.url(0), Manner::Ed25519Alone);
+    world.witnesses.behave(world.url(1), Manner::BadMlDsa44);
+    let (_, handle) = world.served().await;
+    publish(&world, &handle, 1).await;
+    let mut names: Vec<String> = lines(&handle)[2..].iter().map(|(name, _)| name.clone()).collect();
+    names.sort();
+    assert_eq!(names, ["w0.example", "w2.example", "w2.example", "w3.example"]);
+    let failure = handle.health().witnesses[1].last_failure.clone().unwrap();
+    assert_eq!(failure.reason, WitnessFailureReason::InvalidCosignature);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_lines_of_one_witness_do_not_make_a_quorum_of_two() {
+    let world = World::post_quantum();
+    for witness in [2, 3] {
+        world.witnesses.behave(world.url(witness), Manner::Unreachable);
+    }
+    let (_, handle) = world.served().await;
+    let refused = handle.submit(entry(&world.evidence(1)), WaitLevel::Published, Duration::from_secs(5)).await;
+    assert!(matches!(refused, Err(SubmitError::DeadlinePassed { .. })), "{refused:?}");
+    assert!(handle.published().is_none());
+}

@@ -78,7 +78,10 @@ fn malformed_responses_are_refused_by_name() {
     check(format!("{RESPONSE}\n").as_bytes(), wrong(4));
     check(format!("{RESPONSE}- w AAAAAAA=\n").as_bytes(), wrong(4));
     let found = SIGNATURES_MAX + 1;
-    check("\u{2014} w AAAAAAA=\n".repeat(found).as_bytes(), WitnessWireError::TooManySignatures { found });
+    check(
+        "\u{2014} w AAAAAAA=\n".repeat(found).as_bytes(),
+        WitnessWireError::TooManySignatures { found, max: SIGNATURES_MAX },
+    );
     assert!(parse_cosignature_lines("\u{2014} w AAAAAAA=\n".repeat(SIGNATURES_MAX).as_bytes()).is_ok());
 }
 

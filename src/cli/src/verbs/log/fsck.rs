@@ -60,9 +60,9 @@ pub struct Arguments {
 fn log_key(text: &str) -> Result<VerifierKey, String> {
     let key = VerifierKey::parse(text).map_err(|error| error.to_string())?;
     match key.kind() {
-        SignatureType::Ed25519 => Ok(key),
-        SignatureType::CosignatureEd25519 | SignatureType::CosignatureMlDsa44 => {
-            Err("the key of a witness; a log signs with type 0x01".to_string())
+        SignatureType::Ed25519 | SignatureType::CosignatureMlDsa44 => Ok(key),
+        SignatureType::CosignatureEd25519 => {
+            Err("the key of a witness; a log signs with type 0x01 or 0x06".to_string())
         }
     }
 }

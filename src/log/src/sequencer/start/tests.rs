@@ -30,7 +30,7 @@ async fn settings_that_do_not_fit_together_are_refused() {
     let world = World::new();
     let other = TestSigner::new(Role::Log, 77);
     let witness = WitnessEndpoint {
-        vkey: other.vkey("w9.example", SignatureType::CosignatureEd25519),
+        vkeys: vec![other.vkey("w9.example", SignatureType::CosignatureEd25519)],
         url: "http://w9.example".to_string(),
     };
     let mut no_quorum = world.trust.clone();

@@ -13,7 +13,7 @@ use super::*;
 use crate::head_register::FileRegister;
 use crate::ports::HeadRegister as _;
 use crate::sequencer::{self, Ports, WaitLevel};
-use crate::stage::{NewEntry, Tree, stage};
+use crate::stage::{LogKey, NewEntry, Tree, stage};
 use crate::testing::audit::audit_registered;
 use crate::testing::postgres::TestPostgres;
 use crate::testing::world::entry;
@@ -42,7 +42,10 @@ fn batch(tree: &Tree, from: u64, to: u64) -> SignedBatch {
     let entries = (from..to).map(|number| format!("entry {number}").into_bytes());
     let entries = entries.map(|bytes| NewEntry::raw(countermark_tlog::hash::leaf_hash(&bytes), bytes.into())).collect();
     let signer = TestSigner::new(Role::Log, 1);
-    stage(&origin(), tree, entries).unwrap().sign(&signer, &signer.vkey(NAME, SignatureType::Ed25519)).unwrap()
+    stage(&origin(), tree, entries)
+        .unwrap()
+        .sign(&[LogKey { signer: &signer, vkey: &signer.vkey(NAME, SignatureType::Ed25519) }])
+        .unwrap()
 }
 
 /// A log of one entry and its writer's epoch.
