@@ -47,7 +47,10 @@ pub fn recorder() -> Result<PrometheusHandle, BuildError> {
 fn describe() {
     describe_counter!(REQUESTS, "Answers to add-checkpoint, by outcome");
     describe_counter!(COSIGNED, "Heads cosigned, renewals too, by log where at most 100 are followed");
-    describe_counter!(FORKS, "Requests refused because the log showed two trees, by log where at most 100 are followed");
+    describe_counter!(
+        FORKS,
+        "Requests refused because the log showed two trees, by log where at most 100 are followed"
+    );
     describe_counter!(THROTTLED, "Requests over a log's budget, by log where at most 100 are followed");
     describe_histogram!(BATCH_SWAPS, "Requests that were made durable together");
     describe_histogram!(COMMIT_SECONDS, "Seconds to make a batch durable in the state and in the head register");

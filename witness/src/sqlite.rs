@@ -181,8 +181,7 @@ impl HeadStore for SqliteHeads {
 }
 
 async fn generation_in(pool: &SqlitePool) -> Result<Generation, StoreError> {
-    let value: i64 =
-        sqlx::query_scalar("SELECT value FROM generation").fetch_one(pool).await.map_err(read_error)?;
+    let value: i64 = sqlx::query_scalar("SELECT value FROM generation").fetch_one(pool).await.map_err(read_error)?;
     Ok(generation(value))
 }
 

@@ -130,11 +130,7 @@ fn is_constraint(error: &sqlx::Error) -> bool {
 const TRIGGER: &str = "1811";
 
 /// The generation that the transaction reaches; it rises where a head was stored.
-async fn raise(
-    connection: &mut SqliteConnection,
-    stored: bool,
-    must_write: bool,
-) -> Result<Generation, sqlx::Error> {
+async fn raise(connection: &mut SqliteConnection, stored: bool, must_write: bool) -> Result<Generation, sqlx::Error> {
     let query = if stored {
         "UPDATE generation SET value = value + 1 RETURNING value"
     } else if must_write {
@@ -145,7 +141,11 @@ async fn raise(
     sqlx::query_scalar(query).fetch_one(connection).await.map(generation)
 }
 
-fn answer(wanted: Vec<Wanted>, checks: Vec<oneshot::Sender<Result<(), StoreError>>>, outcome: Result<Swaps, BatchError>) {
+fn answer(
+    wanted: Vec<Wanted>,
+    checks: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    outcome: Result<Swaps, BatchError>,
+) {
     // A caller that is gone is not told.
     match outcome {
         Ok(swaps) => {

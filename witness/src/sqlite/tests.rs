@@ -1,3 +1,5 @@
+mod batch;
+
 use std::task::Poll;
 
 use countermark_migrations::{Database, Open, open_sqlite};
@@ -5,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::testkit::log::TestLog;
-use crate::testkit::stores::{FatedRegister, MemoryHeads, RegisterFate};
+use crate::testkit::stores::{FatedRegister, MemoryHeads};
 
 struct StateFile {
     folder: TempDir,
