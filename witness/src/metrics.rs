@@ -17,7 +17,6 @@ pub const LABELLED_LOGS_MAX: usize = 100;
 const REQUESTS: &str = "countermark_witness_requests_total";
 const COSIGNED: &str = "countermark_witness_cosigned_total";
 const FORKS: &str = "countermark_witness_forks_refused_total";
-const THROTTLED: &str = "countermark_witness_throttled_total";
 const BATCH_SWAPS: &str = "countermark_witness_batch_swaps";
 const COMMIT_SECONDS: &str = "countermark_witness_commit_seconds";
 const COMMIT_FAILURES: &str = "countermark_witness_commit_failures_total";
@@ -51,7 +50,6 @@ fn describe() {
         FORKS,
         "Requests refused because the log showed two trees, by log where at most 100 are followed"
     );
-    describe_counter!(THROTTLED, "Requests over a log's budget, by log where at most 100 are followed");
     describe_histogram!(BATCH_SWAPS, "Requests that were made durable together");
     describe_histogram!(COMMIT_SECONDS, "Seconds to make a batch durable in the state and in the head register");
     describe_counter!(COMMIT_FAILURES, "Batches of which it is not known whether they are durable");
@@ -82,11 +80,6 @@ pub fn cosigned(origin: &Origin, logs: usize) {
 /// A log showed two trees.
 pub fn fork_refused(origin: &Origin, logs: usize) {
     of_log(FORKS, origin, logs);
-}
-
-/// A log's requests came too often.
-pub fn throttled(origin: &Origin, logs: usize) {
-    of_log(THROTTLED, origin, logs);
 }
 
 fn of_log(name: &'static str, origin: &Origin, logs: usize) {

@@ -146,7 +146,7 @@ pub trait HeadStore: Send + Sync + 'static {
     /// What [`HeadStore::read`] gives may be stored and not registered yet: it is only to be built on.
     fn read_to_show(&self, origin: &Origin) -> impl Future<Output = Result<HeadState, StoreError>> + Send;
 
-    /// Says whether the state can be read and written now; may be a second old.
+    /// Writes, to say whether state and register can be read and written; the answer may be a second old.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 

@@ -28,7 +28,7 @@ pub const BATCH_MAX: usize = 256;
 pub enum Request {
     /// A compare-and-swap.
     Swap(Box<Wanted>),
-    /// To write, durably, without changing anything.
+    /// To raise the generation and nothing else, durably.
     Check(oneshot::Sender<Result<(), StoreError>>),
 }
 
@@ -84,7 +84,7 @@ async fn persist(
         swaps.push(swap_alone(&mut transaction, swap).await.map_err(unknown)?);
     }
     let stored = swaps.iter().any(|swap| matches!(swap, Ok(Swap::Stored)));
-    let reached = raise(&mut transaction, stored, must_write).await.map_err(unknown)?;
+    let reached = raise(&mut transaction, stored || must_write).await.map_err(unknown)?;
     // 3. The commit point of all of them, also where nothing changed: "lost" is told only of what is durable. After an
     //    error, or a crash, it is not known whether they are stored; all are, or none is.
     transaction.commit().await.map_err(unknown)?;
@@ -129,12 +129,11 @@ fn is_constraint(error: &sqlx::Error) -> bool {
 /// SQLite's extended result code for `RAISE(ABORT, …)`.
 const TRIGGER: &str = "1811";
 
-/// The generation that the transaction reaches; it rises where a head was stored.
-async fn raise(connection: &mut SqliteConnection, stored: bool, must_write: bool) -> Result<Generation, sqlx::Error> {
-    let query = if stored {
+/// The generation that the transaction reaches; it rises where a head was stored, and for a check: SQLite writes nothing
+/// where a row gets the value that it has.
+async fn raise(connection: &mut SqliteConnection, must_write: bool) -> Result<Generation, sqlx::Error> {
+    let query = if must_write {
         "UPDATE generation SET value = value + 1 RETURNING value"
-    } else if must_write {
-        "UPDATE generation SET value = value RETURNING value"
     } else {
         "SELECT value FROM generation"
     };
