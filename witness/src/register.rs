@@ -67,6 +67,7 @@ pub struct FileRegister {
 
 impl FileRegister {
     /// Takes the path of the file, which need not exist, and that of the state, which is written into it for whoever reads it.
+    #[must_use]
     pub fn new(file: &Path, state: &Path) -> Self {
         Self { file: file.to_owned(), state: state.to_owned() }
     }

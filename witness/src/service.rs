@@ -216,7 +216,13 @@ async fn serve_state(
     let register = FileRegister::new(&config.head_register, &config.state);
     let store = SqliteHeads::open(pool, Arc::new(register)).await?;
     let measured = match config.metrics_listen {
-        Some(address) => Some((metrics::recorder()?, bind(address).await?)),
+        Some(address) => {
+            let listener = bind(address).await?;
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "metrics are served");
+            }
+            Some((metrics::recorder()?, listener))
+        }
         None => None,
     };
     metrics::began(config.logs.count());

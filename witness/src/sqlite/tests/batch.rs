@@ -3,7 +3,10 @@
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::testkit::stores::RegisterFate;
+use crate::decide::Refusal;
+use crate::testkit::stores::{Fate, FatedHeads, RegisterFate};
+use crate::testkit::{TestClock, witness};
+use crate::witness::AddCheckpointError;
 
 #[tokio::test]
 async fn what_waits_together_is_made_durable_together() {
@@ -180,4 +183,49 @@ async fn a_check_writes_and_fails_when_nothing_can_be_written() {
     other.check().await.unwrap_err();
     other.check().await.unwrap_err();
     pool.close().await;
+}
+
+/// The race of tlog-witness: a request is held between its decision and its swap, and another one overtakes it.
+#[tokio::test]
+async fn a_request_that_was_overtaken_rolls_nothing_back() {
+    let file = StateFile::create().await;
+    let pool = file.open(Open::Existing).await;
+    let store = FatedHeads::new(Shared(Arc::new(heads(&pool).await)));
+    let log = log();
+    let witness = Arc::new(witness(&[&log], store.clone(), &TestClock::new()));
+    witness.add_checkpoint(&log.request(0, 5)).await.unwrap();
+    let ((arrived, arrival), (release, released)) = (oneshot::channel(), oneshot::channel());
+    store.next_swaps([Fate::Stall(arrived, released)]);
+    let (slow, body) = (Arc::clone(&witness), log.request(5, 7));
+    let overtaken = tokio::spawn(async move { slow.add_checkpoint(&body).await });
+    arrival.await.unwrap();
+    witness.add_checkpoint(&log.request(5, 9)).await.unwrap();
+    release.send(()).unwrap();
+    match overtaken.await.unwrap() {
+        Err(AddCheckpointError::NotAdmitted(Refusal::OtherOldSize { stored, .. })) => assert_eq!(stored.get(), 9),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(store.read(&log.origin()).await.unwrap().size().get(), 9);
+    pool.close().await;
+}
+
+#[derive(Clone)]
+struct Shared(Arc<SqliteHeads>);
+
+impl HeadStore for Shared {
+    async fn read(&self, origin: &Origin) -> Result<HeadState, StoreError> {
+        self.0.read(origin).await
+    }
+
+    async fn swap(&self, origin: &Origin, expected: Option<HeadId>, new: &CosignedHead) -> Result<Swap, StoreError> {
+        self.0.swap(origin, expected, new).await
+    }
+
+    async fn read_to_show(&self, origin: &Origin) -> Result<HeadState, StoreError> {
+        self.0.read_to_show(origin).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.0.check().await
+    }
 }
