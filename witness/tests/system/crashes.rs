@@ -16,7 +16,7 @@ use crate::binary::{Served, init};
 use crate::log::TestLog;
 use crate::support::{self, Home};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A log that signs two faces from its first entry on, and what was ever cosigned of them.
 #[derive(Clone)]

@@ -38,21 +38,21 @@ async fn of_two_requests_for_one_log_in_one_batch_the_second_sees_the_first() {
     let file = StateFile::create().await;
     let pool = file.open(Open::Existing).await;
     let (log, store) = (log(), heads(&pool).await);
-    let (origin, five) = (log.origin(), head(&log, 5, 100));
-    let (renewed, fork, seven) = (head(&log, 5, 101), head(&log.forked_at(1), 5, 100), head(&log, 7, 102));
+    let (origin, first) = (log.origin(), head(&log, 5, 100));
+    let (later, fork, next) = (head(&log, 5, 101), head(&log.forked_at(1), 5, 100), head(&log, 7, 102));
     let swaps = tokio::join!(
-        store.swap(&origin, None, &five),
+        store.swap(&origin, None, &first),
         store.swap(&origin, None, &fork),
-        store.swap(&origin, Some(five.id), &renewed),
-        store.swap(&origin, Some(five.id), &five),
-        store.swap(&origin, Some(five.id), &seven),
+        store.swap(&origin, Some(first.id), &later),
+        store.swap(&origin, Some(first.id), &first),
+        store.swap(&origin, Some(first.id), &next),
     );
     assert_eq!(swaps.0.unwrap(), Swap::Stored);
     assert_eq!(swaps.1.unwrap(), Swap::Lost);
     assert_eq!(swaps.2.unwrap(), Swap::Stored);
     assert_eq!(swaps.3.unwrap(), Swap::NewerKept);
     assert_eq!(swaps.4.unwrap(), Swap::Stored);
-    assert_eq!(store.read(&origin).await.unwrap(), HeadState::Cosigned(seven));
+    assert_eq!(store.read(&origin).await.unwrap(), HeadState::Cosigned(next));
     pool.close().await;
 }
 
@@ -104,15 +104,15 @@ async fn nothing_is_answered_or_shown_that_the_register_does_not_cover() {
         let register = Arc::new(FatedRegister::default());
         let store = heads_with(&pool, &register).await;
         let log = log();
-        let five = head(&log, 5, 100);
+        let first = head(&log, 5, 100);
         register.next_raises([fate, fate, fate]);
-        let swap = store.swap(&log.origin(), None, &five).await;
-        assert!(matches!(swap, Err(StoreError::Register(_))), "{swap:?}");
+        let outcome = store.swap(&log.origin(), None, &first).await;
+        assert!(matches!(outcome, Err(StoreError::Register(_))), "{outcome:?}");
         // It is durable, so it is what the next request builds on; its cosignature is for nobody.
-        assert_eq!(store.read(&log.origin()).await.unwrap(), HeadState::Cosigned(five.clone()));
+        assert_eq!(store.read(&log.origin()).await.unwrap(), HeadState::Cosigned(first.clone()));
         let shown = store.read_to_show(&log.origin()).await;
         assert!(matches!(shown, Err(StoreError::Register(_))), "{shown:?}");
-        let renewal = store.swap(&log.origin(), Some(five.id), &head(&log, 5, 101)).await;
+        let renewal = store.swap(&log.origin(), Some(first.id), &head(&log, 5, 101)).await;
         assert!(matches!(renewal, Err(StoreError::Register(_))), "{renewal:?}");
         // The register can be written again.
         let HeadState::Cosigned(shown) = store.read_to_show(&log.origin()).await.unwrap() else { panic!("lost") };
@@ -175,10 +175,11 @@ async fn a_register_that_cannot_be_raised_at_the_start_is_not_served() {
 async fn a_check_writes_and_fails_when_nothing_can_be_written() {
     let file = StateFile::create().await;
     let pool = file.open(Open::Existing).await;
-    let store = heads(&pool).await;
+    let register = Arc::new(FatedRegister::default());
+    let store = heads_with(&pool, &register).await;
     store.check().await.unwrap();
     let pool_of_other = file.open(Open::Existing).await;
-    let other = heads_with(&pool_of_other, &Arc::default()).await;
+    let other = heads_with(&pool_of_other, &register).await;
     pool_of_other.close().await;
     other.check().await.unwrap_err();
     other.check().await.unwrap_err();
