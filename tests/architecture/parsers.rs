@@ -103,6 +103,10 @@ const PARSERS: &[(&str, Reads)] = &[
     ("vault/src/status/ask.rs", Own("a member's status, shown to who asked for it")),
     ("witness/src/authenticate.rs", Fuzzed(&["witness_requests"])),
     ("witness/src/config.rs", Fuzzed(&["configuration"])),
+    (
+        "witness/src/register.rs",
+        Own("the witness's own register, digested; every changed byte is refused by its tests"),
+    ),
 ];
 
 /// Targets for what is read without a parser of ours: proofs, handshakes, ciphertexts.

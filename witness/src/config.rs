@@ -7,6 +7,8 @@
 //! ml_dsa_44_key_file = "witness-ml-dsa-44.key" # without it: Ed25519 alone
 //! passphrase_file = "witness.passphrase"
 //! state = "witness.sqlite"
+//! # head_register = "/mnt/other/witness.register" # without it: beside the key, `witness.key.has-state`
+//! # metrics_listen = "127.0.0.1:9381"  # without it: no metrics
 //!
 //! # [tls]                              # without it: plain HTTP
 //! # certificate_file = "fullchain.pem"
@@ -52,6 +54,10 @@ pub struct Config {
     pub passphrase_file: PathBuf,
     /// The SQLite file of the state.
     pub state: PathBuf,
+    /// The file that knows how far the state has come; best on other storage than the state.
+    pub head_register: PathBuf,
+    /// Where `GET /metrics` is served; without it, nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// The logs that are followed.
     pub(crate) logs: FollowedLogs,
 }
@@ -122,17 +128,27 @@ impl Config {
         for log in text.logs {
             logs.follow(&log.origin, &log.vkeys).map_err(|source| ConfigError::Log { origin: log.origin, source })?;
         }
+        let key_file = folder.join(text.key_file);
         Ok(Config {
+            head_register: text.head_register.map_or_else(|| marker(&key_file), |file| folder.join(file)),
+            metrics_listen: text.metrics_listen,
             listen: text.listen,
             tls: text.tls.map(|files| files.below(folder)),
             name,
-            key_file: folder.join(text.key_file),
+            key_file,
             ml_dsa_44_key_file: text.ml_dsa_44_key_file.map(|file| folder.join(file)),
             passphrase_file: folder.join(text.passphrase_file),
             state: folder.join(text.state),
             logs,
         })
     }
+}
+
+/// The file beside a key that says that the key has a state, and the head register where no other is named.
+pub(crate) fn marker(key_file: &Path) -> PathBuf {
+    let mut name = key_file.as_os_str().to_owned();
+    name.push(".has-state");
+    PathBuf::from(name)
 }
 
 #[derive(Deserialize)]
@@ -145,6 +161,8 @@ struct ConfigText {
     ml_dsa_44_key_file: Option<PathBuf>,
     passphrase_file: PathBuf,
     state: PathBuf,
+    head_register: Option<PathBuf>,
+    metrics_listen: Option<SocketAddr>,
     /// May be missing: a witness is made before the logs that name it in their policies.
     #[serde(rename = "log", default)]
     logs: Vec<LogText>,

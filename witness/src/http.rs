@@ -17,11 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use countermark_tlog::size::TreeSize;
 use countermark_tlog::witness_wire::{ADD_CHECKPOINT_BYTES_MAX, SIZE_CONTENT_TYPE, conflict_body};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::authenticate::AuthenticateError;
 use crate::decide::Refusal;
+use crate::metrics;
 use crate::ports::{Clock, HeadStore};
 use crate::subtree::SignSubtreeError;
 use crate::witness::{AddCheckpointError, Witness};
@@ -45,10 +47,30 @@ pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>,
         .route("/sign-subtree", post(sign_subtree::<Store, Time>))
         .route("/{origin_hash}/checkpoint", get(newest_checkpoint::<Store, Time>))
         .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready::<Store, Time>))
         .layer(DefaultBodyLimit::max(ADD_CHECKPOINT_BYTES_MAX))
         .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .with_state(witness)
+}
+
+/// The routes of the listener that measures: who measures is seldom who submits.
+pub fn metrics_router(recorder: PrometheusHandle) -> Router {
+    let expose = |State(recorder): State<PrometheusHandle>| async move {
+        ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (CACHE_CONTROL, "no-store")], recorder.render())
+    };
+    Router::new().route("/metrics", get(expose)).with_state(recorder)
+}
+
+/// Ready is a witness whose state can be read and written; alive (`/healthz`) is one that answers.
+async fn ready<Store: HeadStore, Time: Clock>(State(witness): State<Arc<Witness<Store, Time>>>) -> Response {
+    match witness.check().await {
+        Ok(()) => "ready".into_response(),
+        Err(error) => {
+            tracing::warn!(error = causes(&error), "not ready");
+            problem(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the state cannot be read and written now")
+        }
+    }
 }
 
 async fn add_checkpoint<Store: HeadStore, Time: Clock>(
@@ -60,8 +82,12 @@ async fn add_checkpoint<Store: HeadStore, Time: Clock>(
         Err(rejection) => return problem(rejection.status(), "body", "the body was not read"),
     };
     match witness.add_checkpoint(&body).await {
-        Ok(cosignatures) => ([(CONTENT_TYPE, TEXT)], cosignatures).into_response(),
+        Ok(cosignatures) => {
+            metrics::answered("cosigned");
+            ([(CONTENT_TYPE, TEXT)], cosignatures).into_response()
+        }
         Err(error) => {
+            metrics::answered(outcome_of(&error));
             report(&error);
             answer_to(&error)
         }
@@ -146,6 +172,17 @@ fn answer_to(error: &AddCheckpointError) -> Response {
         AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => return fault(),
     };
     problem(status, kind, &causes(error))
+}
+
+/// What is counted of an error.
+fn outcome_of(error: &AddCheckpointError) -> &'static str {
+    match error {
+        AddCheckpointError::NotAuthentic(_) => "not-authentic",
+        AddCheckpointError::NotAdmitted(Refusal::OtherOldSize { .. }) => "conflict",
+        AddCheckpointError::NotAdmitted(Refusal::Fork { .. } | Refusal::Proof(_)) => "inconsistent",
+        AddCheckpointError::NotAdmitted(Refusal::OldAboveSize { .. } | Refusal::OtherEmptyRoot { .. }) => "refused",
+        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => "fault",
+    }
 }
 
 fn conflict(stored: TreeSize) -> Response {

@@ -13,6 +13,7 @@
 //! http -> witness -> ports <- sqlite, clock
 //!           |-- logs: whose checkpoints, under which keys
 //!           |-- authenticate, decide: pure
+//!           |-- register: how far the state has come, beside the key
 //!           `-- cosigner: makes and checks the cosignature
 //! ```
 #![forbid(unsafe_code)]
@@ -25,7 +26,9 @@ mod cosigner;
 mod decide;
 mod http;
 mod logs;
+mod metrics;
 mod ports;
+mod register;
 mod service;
 mod sqlite;
 mod subtree;
@@ -38,5 +41,7 @@ pub use config::{Config, ConfigError, WitnessSettings};
 pub use cosigner::KeyError;
 pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};
 pub use ports::StoreError;
+pub use register::{FileRegister, Generation, HeadRegister, RegisterError};
 pub use service::{InitError, ServeError, VkeyError, init, init_if_absent, serve, vkeys};
+pub use sqlite::OpenHeadsError;
 pub use witness::StateError;

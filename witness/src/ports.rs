@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use countermark_tlog::checkpoint::Origin;
@@ -9,6 +10,8 @@ use countermark_tlog::cosignature::TIMESTAMP_MAX;
 use countermark_tlog::hash::RootHash;
 use countermark_tlog::size::TreeSize;
 use thiserror::Error;
+
+use crate::register::RegisterError;
 
 /// A time as cosignatures carry it: seconds since 1970, 1 to 2^63−1.
 ///
@@ -137,6 +140,14 @@ pub trait HeadStore: Send + Sync + 'static {
         expected: Option<HeadId>,
         new: &CosignedHead,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+
+    /// Reads a head whose stored cosignatures will be shown to somebody.
+    ///
+    /// What [`HeadStore::read`] gives may be stored and not registered yet: it is only to be built on.
+    fn read_to_show(&self, origin: &Origin) -> impl Future<Output = Result<HeadState, StoreError>> + Send;
+
+    /// Writes, to say whether state and register can be read and written; the answer may be a second old.
+    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Why the store gave no answer. All of them are faults; none says anything about what is stored.
@@ -148,6 +159,9 @@ pub enum StoreError {
     /// The state could perhaps not be written: the outcome is unknown.
     #[error("it is not known whether the state was written")]
     Write(#[source] Box<dyn StdError + Send + Sync>),
+    /// The head register was perhaps not raised: what was stored may be shown to nobody.
+    #[error("it is not known whether the head register was raised")]
+    Register(#[source] Arc<RegisterError>),
     /// A row holds what was never written there.
     #[error("the state of {origin} is damaged: column {column}")]
     Damaged {

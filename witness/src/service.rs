@@ -1,7 +1,7 @@
 //! The life of a witness: made once, then served from what it stored.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,13 +11,18 @@ use countermark_migrations::{Database, Open, OpenError, open_sqlite};
 use countermark_service::listener::{BindError, bind};
 use countermark_service::server::serve_until;
 use countermark_service::tls::{Tls, TlsError, scheme};
+use metrics_exporter_prometheus::BuildError;
+use sqlx::SqlitePool;
 use thiserror::Error;
+use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, marker};
 use crate::cosigner::{Cosigner, KeyError};
 use crate::http;
+use crate::metrics;
 use crate::ports::SystemClock;
-use crate::sqlite::SqliteHeads;
+use crate::register::{FileRegister, Generation, HeadRegister as _, RegisterError};
+use crate::sqlite::{OpenHeadsError, SqliteHeads};
 use crate::witness::{StateError, Witness};
 
 /// Why no witness was made.
@@ -53,6 +58,9 @@ pub enum InitError {
     /// The state could not be made.
     #[error("cannot make the state of the witness")]
     State(#[from] OpenError),
+    /// The key cannot be marked as one that has a state.
+    #[error("cannot mark the key of the witness")]
+    Mark(#[from] RegisterError),
     /// The file system failed.
     #[error("cannot use {}", path.display())]
     Io {
@@ -90,9 +98,12 @@ pub enum ServeError {
     /// The state was not opened.
     #[error("cannot open the state of the witness")]
     Open(#[source] OpenError),
-    /// The key cannot be marked as one that has a state.
-    #[error("cannot mark the key of the witness")]
-    Mark(#[source] InitError),
+    /// The state and the head register do not go together.
+    #[error(transparent)]
+    Heads(#[from] OpenHeadsError),
+    /// Nothing can be measured.
+    #[error("cannot record metrics")]
+    Metrics(#[from] BuildError),
     /// The state is not one to go on from.
     #[error(transparent)]
     State(#[from] StateError),
@@ -122,9 +133,11 @@ pub async fn init(config: &Config) -> Result<Vec<String>, InitError> {
     }
     create_ml_dsa_44_key(config)?;
     let cosigner = Cosigner::open(config)?;
-    let marker = marker(config);
-    if exists(&marker)? {
-        return Err(InitError::KeyHadState { marker, state: config.state.clone() });
+    // Beside the key too: a register that was moved to another place does not make the key a new one.
+    for marker in [config.head_register.clone(), marker(&config.key_file)] {
+        if exists(&marker)? {
+            return Err(InitError::KeyHadState { marker, state: config.state.clone() });
+        }
     }
     // 3. The state, whole or not at all. A crash after it leaves a state whose key is not marked yet; nothing was
     //    cosigned with it, and `serve` or `init --if-absent` marks the key before anything is.
@@ -181,54 +194,62 @@ pub async fn serve(
         OpenError::Missing { path, .. } => ServeError::StateMissing { path },
         error => ServeError::Open(error),
     })?;
-    // Before anything is cosigned: an `init` that was killed at its end may have left the key unmarked.
-    mark_key(&config).map_err(ServeError::Mark)?;
     for vkey in cosigner.vkeys() {
         tracing::info!(%vkey, logs = config.logs.count(), "witness");
     }
-    let store = SqliteHeads::new(pool.clone());
-    let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
-    let served = async {
-        witness.verify_state().await?;
-        let listener = bind(config.listen).await?;
-        let address = listener.local_addr().map_err(|source| BindError::Refused { address: config.listen, source })?;
-        tracing::info!(%address, scheme = scheme(tls.as_ref()), "listens");
-        on_ready(address);
-        serve_until(listener, tls, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await;
-        Ok(())
-    }
-    .await;
+    let served = serve_state(config, cosigner, tls, pool.clone(), on_ready, shutdown).await;
     // The last connection moves the write-ahead log into the state file.
     pool.close().await;
     served
 }
 
-/// The file beside the key that says that the key has a state.
-fn marker(config: &Config) -> PathBuf {
-    let mut name = config.key_file.as_os_str().to_owned();
-    name.push(".has-state");
-    PathBuf::from(name)
+async fn serve_state(
+    config: Config,
+    cosigner: Cosigner,
+    tls: Option<Tls>,
+    pool: SqlitePool,
+    on_ready: impl FnOnce(SocketAddr),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    // Before anything is cosigned: is it the newest state of this key? An `init` that was killed at its end may have left
+    // the key without a register, which is made here.
+    let register = FileRegister::new(&config.head_register, &config.state);
+    let store = SqliteHeads::open(pool, Arc::new(register)).await?;
+    let measured = match config.metrics_listen {
+        Some(address) => {
+            let listener = bind(address).await?;
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "metrics are served");
+            }
+            Some((metrics::recorder()?, listener))
+        }
+        None => None,
+    };
+    metrics::began(config.logs.count());
+    let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
+    witness.verify_state().await?;
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(|source| BindError::Refused { address: config.listen, source })?;
+    tracing::info!(%address, scheme = scheme(tls.as_ref()), "listens");
+    on_ready(address);
+    let (ended, end) = watch::channel(());
+    let serving = async {
+        serve_until(listener, tls, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await;
+        drop(ended);
+    };
+    let measuring = async {
+        let Some((recorder, listener)) = measured else { return };
+        let mut end = end;
+        // An error says that the other listener has ended.
+        serve_until(listener, None, http::metrics_router(recorder), async { drop(end.changed().await) }).await;
+    };
+    tokio::join!(serving, measuring);
+    Ok(())
 }
 
-/// Writes beside the key that it has a state, durably; it is left alone where it is said already.
+/// Makes the register of an empty state, durably; what is there already stays.
 fn mark_key(config: &Config) -> Result<(), InitError> {
-    let marker = marker(config);
-    if exists(&marker)? {
-        return Ok(());
-    }
-    let io_error = |source| InitError::Io { path: marker.clone(), source };
-    let mut file = File::create(&marker).map_err(io_error)?;
-    writeln!(file, "{}", config.state.display())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| File::open(folder_of(&marker))?.sync_all())
-        .map_err(io_error)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    }
+    Ok(FileRegister::new(&config.head_register, &config.state).raise(Generation(0))?)
 }
 
 fn exists(path: &Path) -> Result<bool, InitError> {

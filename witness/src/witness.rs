@@ -12,6 +12,7 @@ use crate::authenticate::{AuthenticateError, authenticate};
 use crate::cosigner::{CosignError, Cosigner};
 use crate::decide::{Refusal, decide};
 use crate::logs::FollowedLogs;
+use crate::metrics;
 use crate::ports::{Clock, ClockError, CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap};
 
 /// A witness over a store and a clock.
@@ -111,12 +112,17 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         // 1. Read what is durable. A crash here, or an error, has changed nothing.
         let state = self.store.read(&origin).await?;
         // 2. Verify everything against it. A crash here has changed nothing.
-        let admitted = decide(&state, request, self.clock.now()?)?;
+        let admitted = decide(&state, request, self.clock.now()?).inspect_err(|refusal| {
+            if matches!(refusal, Refusal::Fork { .. } | Refusal::Proof(_)) {
+                metrics::fork_refused(&origin, self.logs.count());
+            }
+        })?;
         // 3. Cosign in memory. A crash here loses a signature that nobody has seen.
         let head = self.cosigner.cosign(&admitted)?;
-        // 4. The commit point: one transaction that takes the place of exactly the head read in step 1.
-        //    A crash here leaves the old head or the new one; both are true. After an error it is not
-        //    known which; the signature is dropped with this frame and the next request reads again.
+        // 4. The commit point: one transaction, shared with other logs' requests, that takes the place of exactly the
+        //    head read in step 1; then the head register is raised. A crash here leaves the old head or the new one;
+        //    both are true. After an error it is not known which; the signature is dropped with this frame and the
+        //    next request reads again.
         match self.store.swap(&origin, state.id(), &head).await? {
             Swap::Stored | Swap::NewerKept => {}
             Swap::Lost => {
@@ -127,7 +133,13 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         }
         // 5. Only now may the signature leave. A crash here loses the answer: the client is told the
         //    stored size on its retry, and a request from that size to itself renews the cosignature.
+        metrics::cosigned(&origin, self.logs.count());
         Ok(head.cosignatures)
+    }
+
+    /// Says whether the state can be read and written.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.store.check().await
     }
 
     /// The newest cosigned checkpoint of the log under `path`: the log's verified signatures, then ours.
@@ -137,7 +149,7 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         let Some(origin) = self.logs.at_path(path) else {
             return Ok(None);
         };
-        match self.store.read(origin).await? {
+        match self.store.read_to_show(origin).await? {
             HeadState::NeverCosigned => Ok(None),
             HeadState::Cosigned(head) => Ok(Some(note_bytes(&head))),
         }

@@ -14,5 +14,7 @@ impl Configurable for WitnessSettings {
         Setting::new("key_file", Form::Path, "The witness's key"),
         Setting::new("passphrase_file", Form::Path, "What opens the key"),
         Setting::new("state", Form::Path, "The SQLite file of the state"),
+        Setting::new("head_register", Form::Path, "The file that knows how far the state has come"),
+        Setting::new("metrics_listen", Form::Address, "Where GET /metrics is served"),
     ];
 }

@@ -270,3 +270,48 @@ async fn a_request_that_takes_too_long_is_dropped_and_cosigns_nothing() {
     assert_eq!(bench.post(bench.log.request(0, 5)).await.status, 503);
     bench.get(&bench.monitoring_path()).await.is_problem(404, "never-cosigned", "after the timeout");
 }
+
+#[tokio::test]
+async fn a_witness_whose_state_cannot_be_written_is_alive_and_not_ready() {
+    let bench = Bench::new();
+    assert_eq!(bench.get("/readyz").await.body, "ready");
+    bench.store.next_reads([Fate::FailUnsaved]);
+    bench.get("/readyz").await.is_problem(503, "not-ready", "a fault");
+    assert_eq!(bench.get("/healthz").await.body, "ok");
+    assert_eq!(bench.get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_counted_by_outcome_and_log() {
+    let recorder = metrics::recorder().unwrap();
+    metrics::began(1);
+    let bench = Bench::at_five().await;
+    bench.post(bench.log.forked_at(2).request(5, 5)).await;
+    bench.post(b"nonsense".to_vec()).await;
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let answer = metrics_router(recorder).oneshot(request).await.unwrap();
+    let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    for line in [
+        "countermark_witness_requests_total{outcome=\"cosigned\"} ",
+        "countermark_witness_requests_total{outcome=\"inconsistent\"} ",
+        "countermark_witness_requests_total{outcome=\"not-authentic\"} ",
+        "countermark_witness_cosigned_total{origin=\"log.example/a\"} ",
+        "countermark_witness_forks_refused_total{origin=\"log.example/a\"} ",
+        "countermark_witness_register_failures_total ",
+        "countermark_witness_logs ",
+        "# HELP countermark_witness_requests_total ",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn above_a_hundred_logs_no_log_has_a_series_of_its_own() {
+    let recorder = metrics::recorder().unwrap();
+    let planted = countermark_tlog::checkpoint::Origin::new("log.example/one-of-many").unwrap();
+    metrics::cosigned(&planted, metrics::LABELLED_LOGS_MAX + 1);
+    let text = recorder.render();
+    assert!(text.contains("\ncountermark_witness_cosigned_total "), "{text}");
+    assert!(!text.contains("one-of-many"), "{text}");
+}

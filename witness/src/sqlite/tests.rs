@@ -1,3 +1,5 @@
+mod batch;
+
 use std::task::Poll;
 
 use countermark_migrations::{Database, Open, open_sqlite};
@@ -5,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::testkit::log::TestLog;
-use crate::testkit::stores::MemoryHeads;
+use crate::testkit::stores::{FatedRegister, MemoryHeads};
 
 struct StateFile {
     folder: TempDir,
@@ -34,6 +36,14 @@ fn head(log: &TestLog, leaves: usize, cosigned_at: u64) -> CosignedHead {
         checkpoint: log.checkpoint(leaves).into_bytes(),
         cosignatures: format!("— witness {cosigned_at}\n"),
     }
+}
+
+async fn heads(pool: &SqlitePool) -> SqliteHeads {
+    heads_with(pool, &Arc::default()).await
+}
+
+async fn heads_with(pool: &SqlitePool, register: &Arc<FatedRegister>) -> SqliteHeads {
+    SqliteHeads::open(pool.clone(), Arc::<FatedRegister>::clone(register)).await.unwrap()
 }
 
 /// What every store of heads does.
@@ -82,7 +92,7 @@ async fn heads_in_memory_keep_the_contract() {
 async fn heads_in_sqlite_keep_the_contract() {
     let file = StateFile::create().await;
     let pool = file.open(Open::Existing).await;
-    check_contract(&SqliteHeads::new(pool.clone())).await;
+    check_contract(&heads(&pool).await).await;
     pool.close().await;
 }
 
@@ -90,7 +100,7 @@ async fn heads_in_sqlite_keep_the_contract() {
 async fn every_head_ever_cosigned_is_remembered_once() {
     let file = StateFile::create().await;
     let pool = file.open(Open::Existing).await;
-    let (log, store) = (log(), SqliteHeads::new(pool.clone()));
+    let (log, store) = (log(), heads(&pool).await);
     let steps = [(None, 5, 100), (Some(5), 5, 101), (Some(5), 7, 102), (Some(7), 7, 103)];
     for (from, to, at) in steps {
         let expected = from.map(|leaves| head(&log, leaves, 1).id);
@@ -115,7 +125,7 @@ async fn every_head_ever_cosigned_is_remembered_once() {
 async fn the_database_itself_refuses_what_no_witness_does() {
     let file = StateFile::create().await;
     let pool = file.open(Open::Existing).await;
-    let (log, store) = (log(), SqliteHeads::new(pool.clone()));
+    let (log, store) = (log(), heads(&pool).await);
     store.swap(&log.origin(), None, &head(&log, 7, 100)).await.unwrap();
     let statements = [
         "UPDATE head SET size = 6",
@@ -141,7 +151,8 @@ async fn the_database_itself_refuses_what_no_witness_does() {
 async fn of_two_processes_on_one_state_file_only_one_advances() {
     let file = StateFile::create().await;
     let pools = [file.open(Open::Existing).await, file.open(Open::Existing).await];
-    let stores = pools.clone().map(SqliteHeads::new);
+    let register = Arc::new(FatedRegister::default());
+    let stores = [heads_with(&pools[0], &register).await, heads_with(&pools[1], &register).await];
     for round in 0..40 {
         let log = TestLog::new(&format!("log.example/{round}"));
         let origin = log.origin();
@@ -179,7 +190,7 @@ async fn a_row_that_holds_no_head_is_damaged_not_empty() {
     for (column, statement) in cases {
         let file = StateFile::create().await;
         let pool = file.open(Open::Existing).await;
-        let store = SqliteHeads::new(pool.clone());
+        let store = heads(&pool).await;
         store.swap(&log.origin(), None, &head(&log, 7, 100)).await.unwrap();
         let mut connection = pool.acquire().await.unwrap();
         for step in ["DROP TRIGGER head_never_goes_back", "PRAGMA ignore_check_constraints = ON", statement] {
@@ -198,7 +209,7 @@ async fn a_row_that_holds_no_head_is_damaged_not_empty() {
 async fn a_closed_file_is_a_fault_not_an_empty_state() {
     let file = StateFile::create().await;
     let pool = file.open(Open::Existing).await;
-    let (log, store) = (log(), SqliteHeads::new(pool.clone()));
+    let (log, store) = (log(), heads(&pool).await);
     pool.close().await;
     assert!(matches!(store.read(&log.origin()).await, Err(StoreError::Read(_))));
     let swap = store.swap(&log.origin(), None, &head(&log, 7, 100)).await;
@@ -226,7 +237,7 @@ async fn dropped_after<T>(polls: usize, future: impl Future<Output = T>) -> Opti
 async fn a_swap_that_is_dropped_at_any_moment_leaves_the_old_head_or_the_new_one_and_no_lock() {
     let file = StateFile::create().await;
     let pool = file.open(Open::Existing).await;
-    let store = SqliteHeads::new(pool.clone());
+    let store = heads(&pool).await;
     let mut dropped = 0;
     for polls in 0..12 {
         let log = TestLog::new(&format!("log.example/{polls}"));

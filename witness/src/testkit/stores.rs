@@ -1,12 +1,14 @@
 //! Stores for tests: one in memory, and one around any other that fails and stalls on demand.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use countermark_tlog::checkpoint::Origin;
 use tokio::sync::oneshot;
 
 use crate::ports::{CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap};
+use crate::register::{Generation, HeadRegister, RegisterError};
 
 /// A store in memory, the plainest reading of the port. Its clones are one store.
 #[derive(Clone, Default)]
@@ -31,6 +33,14 @@ impl HeadStore for MemoryHeads {
         }
         heads.insert(origin.clone(), new.clone());
         Ok(Swap::Stored)
+    }
+
+    async fn read_to_show(&self, origin: &Origin) -> Result<HeadState, StoreError> {
+        self.read(origin).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 
@@ -111,5 +121,70 @@ impl<Inner: HeadStore> HeadStore for FatedHeads<Inner> {
             }
         }
         self.inner.swap(origin, expected, new).await
+    }
+
+    async fn read_to_show(&self, origin: &Origin) -> Result<HeadState, StoreError> {
+        self.read(origin).await
+    }
+
+    /// Meets the next read's fate.
+    async fn check(&self) -> Result<(), StoreError> {
+        match next(&self.reads) {
+            Fate::Pass | Fate::Stall(..) => self.inner.check().await,
+            Fate::FailUnsaved | Fate::FailSaved => Err(StoreError::Read("set by the test".into())),
+        }
+    }
+}
+
+/// What happens to one call of a register.
+#[derive(Clone, Copy)]
+pub enum RegisterFate {
+    /// It fails and nothing is saved.
+    FailUnsaved,
+    /// It fails although it was saved.
+    FailSaved,
+}
+
+/// A register in memory whose next raises meet fates. Its clones are one register.
+#[derive(Clone, Default)]
+pub struct FatedRegister {
+    value: Arc<Mutex<Option<Generation>>>,
+    fates: Arc<Mutex<VecDeque<RegisterFate>>>,
+    raises: Arc<AtomicUsize>,
+}
+
+impl FatedRegister {
+    pub fn next_raises(&self, fates: impl IntoIterator<Item = RegisterFate>) {
+        self.fates.lock().unwrap().extend(fates);
+    }
+
+    /// How often it was asked to raise.
+    pub fn raises(&self) -> usize {
+        self.raises.load(Ordering::SeqCst)
+    }
+
+    pub fn set(&self, value: Option<u64>) {
+        *self.value.lock().unwrap() = value.map(Generation);
+    }
+
+    pub fn value(&self) -> Option<u64> {
+        self.value.lock().unwrap().map(|generation| generation.0)
+    }
+}
+
+impl HeadRegister for FatedRegister {
+    fn read(&self) -> Result<Option<Generation>, RegisterError> {
+        Ok(*self.value.lock().unwrap())
+    }
+
+    fn raise(&self, to: Generation) -> Result<(), RegisterError> {
+        self.raises.fetch_add(1, Ordering::SeqCst);
+        let fate = self.fates.lock().unwrap().pop_front();
+        let mut value = self.value.lock().unwrap();
+        match fate {
+            Some(RegisterFate::FailUnsaved) => {}
+            Some(RegisterFate::FailSaved) | None => *value = (*value).max(Some(to)),
+        }
+        if fate.is_some() { Err(RegisterError::Damaged { path: "set by the test".into() }) } else { Ok(()) }
     }
 }

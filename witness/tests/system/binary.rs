@@ -26,7 +26,7 @@ fn output(home: &Home, verb: &str) -> Output {
     program(home, verb).stdin(Stdio::null()).output().unwrap()
 }
 
-fn init(home: &Home) -> VerifierKey {
+pub fn init(home: &Home) -> VerifierKey {
     let output = output(home, "init");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let line = String::from_utf8(output.stdout).unwrap();
@@ -34,15 +34,37 @@ fn init(home: &Home) -> VerifierKey {
 }
 
 /// A witness process; killed when dropped.
-struct Served {
+pub struct Served {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Served {
-    fn start(home: &Home) -> Self {
-        let mut child = program(home, "serve")
+    pub fn start(home: &Home) -> Self {
+        Self::spawn(program(home, "serve"))
+    }
+
+    /// One that is told of a write over its limit instead of being killed for it.
+    pub fn start_tolerant(home: &Home) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_countermark-witness")]);
+        command.args(["serve", "--config"]).arg(home.path("witness.toml"));
+        Self::spawn(command)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it in good order.
+    pub fn end(&mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .arg("--exit-with-stdin")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -77,7 +99,7 @@ impl Served {
         status
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(status.unwrap().success());
     }

@@ -99,18 +99,27 @@ pub async fn get(address: SocketAddr, path: &str) -> Answer {
     exchange(address, &format!("GET /{path}"), Vec::new()).await
 }
 
-/// One request on a connection of its own.
+/// `None` if the process is gone before it has answered.
+pub async fn try_post(address: SocketAddr, body: Vec<u8>) -> Option<Answer> {
+    try_exchange(address, "POST /add-checkpoint", body).await
+}
+
 async fn exchange(address: SocketAddr, line: &str, body: Vec<u8>) -> Answer {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    try_exchange(address, line, body).await.unwrap()
+}
+
+/// One request on a connection of its own.
+async fn try_exchange(address: SocketAddr, line: &str, body: Vec<u8>) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
     let head =
         format!("{line} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(&body).await.unwrap();
+    stream.write_all(head.as_bytes()).await.ok()?;
+    stream.write_all(&body).await.ok()?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, body: body.to_owned() }
+    stream.read_to_string(&mut answer).await.ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, body: body.to_owned() })
 }
 
 /// Verifies the one cosignature line in `lines` over `text`.
