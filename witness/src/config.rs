@@ -10,6 +10,7 @@
 //! # head_register = "/mnt/other/witness.register" # without it: beside the key, `witness.key.has-state`
 //! # metrics_listen = "127.0.0.1:9381"  # without it: no metrics
 //!
+//! # log_lists = ["log-list-10qps-4klogs.1"] # logs of the public witness network, in its own format
 //! # [tls]                              # without it: plain HTTP
 //! # certificate_file = "fullchain.pem"
 //! # private_key_file = "privkey.pem"
@@ -17,24 +18,29 @@
 //! [[log]]
 //! origin = "authority.example.org/fleet"
 //! vkeys = ["authority.example.org/fleet+0b92e1ef+AbC…"]
+//! requests_per_day = 86400             # without it: one a second; at most 64 at once
 //! ```
 //!
 //! Paths are relative to the folder of the file. A field that is not known is refused.
 
 mod settings;
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use countermark_service::configuration::{self, ReadError};
 use countermark_service::settings::{Configured, InForce, Outside, Settings, SettingsError};
 use countermark_service::tls::TlsFiles;
+use countermark_tlog::log_list::{self, LOG_LIST_BYTES_MAX, LogListError};
 use countermark_tlog::note::{KeyName, NoteError};
 use serde::Deserialize;
 use thiserror::Error;
 
 pub use settings::WitnessSettings;
 
+use crate::budget::REQUESTS_PER_DAY;
 use crate::logs::{FollowedLogs, LogError};
 
 /// A configuration that was checked as far as a text can be.
@@ -90,7 +96,23 @@ pub enum ConfigError {
         /// Why not.
         source: NoteError,
     },
-    /// A `[[log]]` was refused.
+    /// A list could not be read.
+    #[error("cannot read the log list {}", path.display())]
+    ListFile {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// A list is none.
+    #[error("{} is no log list", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: LogListError,
+    },
+    /// A log of the configuration or of a list was refused.
     #[error("the log {origin:?} cannot be followed")]
     Log {
         /// What was given as its origin.
@@ -126,7 +148,12 @@ impl Config {
         let name = KeyName::new(&text.name).map_err(|source| ConfigError::Name { name: text.name, source })?;
         let mut logs = FollowedLogs::default();
         for log in text.logs {
-            logs.follow(&log.origin, &log.vkeys).map_err(|source| ConfigError::Log { origin: log.origin, source })?;
+            let requests_per_day = log.requests_per_day.unwrap_or(REQUESTS_PER_DAY);
+            logs.follow(&log.origin, &log.vkeys, requests_per_day)
+                .map_err(|source| ConfigError::Log { origin: log.origin, source })?;
+        }
+        for list in text.log_lists {
+            follow_list(&mut logs, &folder.join(list))?;
         }
         let key_file = folder.join(text.key_file);
         Ok(Config {
@@ -142,6 +169,21 @@ impl Config {
             logs,
         })
     }
+}
+
+/// Follows every log of a list of the witness network.
+fn follow_list(logs: &mut FollowedLogs, path: &Path) -> Result<(), ConfigError> {
+    let unread = |source| ConfigError::ListFile { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that a list that is too long is refused and not cut.
+    let most = u64::try_from(LOG_LIST_BYTES_MAX).map_or(u64::MAX, |most| most.saturating_add(1));
+    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(unread)?;
+    let listed = log_list::parse(&bytes).map_err(|source| ConfigError::List { path: path.to_owned(), source })?;
+    for log in listed {
+        let origin = log.origin.to_string();
+        logs.follow_listed(log).map_err(|source| ConfigError::Log { origin, source })?;
+    }
+    Ok(())
 }
 
 /// The file beside a key that says that the key has a state, and the head register where no other is named.
@@ -166,6 +208,9 @@ struct ConfigText {
     /// May be missing: a witness is made before the logs that name it in their policies.
     #[serde(rename = "log", default)]
     logs: Vec<LogText>,
+    /// Files in the witness network's format.
+    #[serde(default)]
+    log_lists: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +218,7 @@ struct ConfigText {
 struct LogText {
     origin: String,
     vkeys: Vec<String>,
+    requests_per_day: Option<u64>,
 }
 
 #[cfg(test)]

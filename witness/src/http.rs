@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -162,6 +162,7 @@ fn answer_to(error: &AddCheckpointError) -> Response {
             AuthenticateError::UnknownOrigin { .. } => (StatusCode::NOT_FOUND, "unknown-origin"),
             AuthenticateError::NotSigned { .. } => (StatusCode::FORBIDDEN, "not-signed"),
         },
+        AddCheckpointError::Throttled { retry_after, .. } => return throttled(*retry_after, &causes(error)),
         AddCheckpointError::NotAdmitted(refusal) => match refusal {
             Refusal::OtherOldSize { stored, .. } => return conflict(*stored),
             Refusal::OldAboveSize { .. } => (StatusCode::BAD_REQUEST, "old-size-above-size"),
@@ -178,11 +179,20 @@ fn answer_to(error: &AddCheckpointError) -> Response {
 fn outcome_of(error: &AddCheckpointError) -> &'static str {
     match error {
         AddCheckpointError::NotAuthentic(_) => "not-authentic",
+        AddCheckpointError::Throttled { .. } => "throttled",
         AddCheckpointError::NotAdmitted(Refusal::OtherOldSize { .. }) => "conflict",
         AddCheckpointError::NotAdmitted(Refusal::Fork { .. } | Refusal::Proof(_)) => "inconsistent",
         AddCheckpointError::NotAdmitted(Refusal::OldAboveSize { .. } | Refusal::OtherEmptyRoot { .. }) => "refused",
         AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => "fault",
     }
+}
+
+/// Whole seconds, rounded up: what comes back then finds room.
+fn throttled(retry_after: Duration, detail: &str) -> Response {
+    let seconds = retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0));
+    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "throttled", detail);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 fn conflict(stored: TreeSize) -> Response {
@@ -215,7 +225,7 @@ fn report(error: &AddCheckpointError) {
         AddCheckpointError::NotAuthentic(_) => {
             tracing::debug!(error = causes(error), "not cosigned");
         }
-        AddCheckpointError::NotAdmitted(_) => {
+        AddCheckpointError::NotAdmitted(_) | AddCheckpointError::Throttled { .. } => {
             tracing::info!(error = causes(error), "not cosigned");
         }
         AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => {

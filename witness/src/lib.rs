@@ -20,6 +20,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod authenticate;
+mod budget;
 pub mod command;
 mod config;
 mod cosigner;
@@ -37,6 +38,7 @@ mod witness;
 #[cfg(test)]
 mod testkit;
 
+pub use budget::{BURST_MAX, REQUESTS_PER_DAY, REQUESTS_PER_DAY_MAX};
 pub use config::{Config, ConfigError, WitnessSettings};
 pub use cosigner::KeyError;
 pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};

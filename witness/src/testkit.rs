@@ -111,7 +111,7 @@ pub fn witness_name() -> KeyName {
 pub fn following(logs: &[&TestLog]) -> FollowedLogs {
     let mut followed = FollowedLogs::default();
     for log in logs {
-        followed.follow(&log.origin, &[log.vkey().to_string()]).unwrap();
+        followed.follow(&log.origin, &[log.vkey().to_string()], crate::REQUESTS_PER_DAY).unwrap();
     }
     followed
 }

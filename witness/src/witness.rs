@@ -4,6 +4,8 @@
 //! nothing to reload after a restart: the next request reads what is durable. Requests of different logs
 //! share only the store; requests of one log race, and the compare-and-swap lets one of them win.
 
+use std::time::Duration;
+
 use countermark_tlog::checkpoint::{CheckpointError, Origin, SignedCheckpoint};
 use countermark_tlog::cosignature::{Cosignature, CosignatureError};
 use thiserror::Error;
@@ -29,6 +31,14 @@ pub enum AddCheckpointError {
     /// Refused before anything about the log was looked at.
     #[error(transparent)]
     NotAuthentic(#[from] AuthenticateError),
+    /// Refused for now: the log has asked too often.
+    #[error("the log {origin} has asked too often")]
+    Throttled {
+        /// The log.
+        origin: Origin,
+        /// When there is room for one more request.
+        retry_after: Duration,
+    },
     /// Refused, or a conflict, in view of what was cosigned before.
     #[error(transparent)]
     NotAdmitted(#[from] Refusal),
@@ -109,6 +119,10 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         let request = authenticate(body, &self.logs)?;
         let origin = request.checkpoint.origin().clone();
         let old = request.old;
+        // Charged once the log itself asked, so that nobody else spends its budget.
+        self.logs
+            .charge(&origin)
+            .map_err(|retry_after| AddCheckpointError::Throttled { origin: origin.clone(), retry_after })?;
         // 1. Read what is durable. A crash here, or an error, has changed nothing.
         let state = self.store.read(&origin).await?;
         // 2. Verify everything against it. A crash here has changed nothing.

@@ -28,6 +28,7 @@ pub mod tree;
 // The texts.
 pub mod checkpoint;
 pub mod cosignature;
+pub mod log_list;
 pub mod note;
 pub mod policy;
 pub mod tlog_proof;

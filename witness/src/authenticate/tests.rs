@@ -39,7 +39,7 @@ fn every_verified_line_of_several_keys_is_kept() {
     let second = log.with_key(2);
     let mut logs = FollowedLogs::default();
     let vkeys = [log.vkey(), second.vkey()].map(|key| key.to_string());
-    logs.follow(&log.origin, &vkeys).unwrap();
+    logs.follow(&log.origin, &vkeys, crate::REQUESTS_PER_DAY).unwrap();
     let note = log.checkpoint(7) + &second.line(&log.text(7)).to_line();
     let request = authenticate(&request(0, &[], &note), &logs).unwrap();
     assert_eq!(request.checkpoint.to_bytes(), note.as_bytes());

@@ -114,7 +114,7 @@ fn more_logs_than_the_limit_are_refused() {
     // One key object for all would be quicker, but a key carries its log's name.
     for number in 0..=crate::logs::LOGS_MAX {
         let log = TestLog::new(&format!("example/{number}"));
-        match logs.follow(&log.origin, &[log.vkey().to_string()]) {
+        match logs.follow(&log.origin, &[log.vkey().to_string()], crate::REQUESTS_PER_DAY) {
             Ok(()) => assert!(number < crate::logs::LOGS_MAX),
             Err(error) => {
                 assert_eq!(number, crate::logs::LOGS_MAX);
