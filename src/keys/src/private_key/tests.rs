@@ -165,7 +165,7 @@ fn debug_output_does_not_contain_the_secret() {
         let holder = match algorithm {
             Algorithm::X25519 => format!("{:?}", copy.into_agreement().unwrap()),
             Algorithm::XChaCha20Poly1305 => format!("{:?}", copy.into_sealing().unwrap()),
-            Algorithm::Ed25519 | Algorithm::EcdsaP384 => {
+            Algorithm::Ed25519 | Algorithm::EcdsaP384 | Algorithm::MlDsa44 => {
                 format!("{:?}", copy.into_signer(Role::Log).unwrap())
             }
         };
