@@ -378,8 +378,7 @@ fn create_from<R: TryCryptoRng>(
 fn read(path: &Path, expected: Role) -> Result<Document, OpenError> {
     let bytes =
         owner_only_file::read(path, BYTES_MAX).map_err(|source| OpenError::File { path: path.into(), source })?;
-    let document =
-        Document::parse(&bytes).map_err(|source| OpenError::Damaged { path: path.into(), source })?;
+    let document = Document::parse(&bytes).map_err(|source| OpenError::Damaged { path: path.into(), source })?;
     let found = document.public().role;
     if found == expected { Ok(document) } else { Err(OpenError::WrongRole { path: path.into(), expected, found }) }
 }

@@ -7,3 +7,4 @@ mod binary;
 mod log;
 mod service;
 mod support;
+mod token;

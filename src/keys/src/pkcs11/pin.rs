@@ -56,7 +56,10 @@ impl FromStr for PinSource {
         if let Some(path) = text.strip_prefix("file:").filter(|path| path.starts_with('/')) {
             return Ok(Self::File(path.into()));
         }
-        text.strip_prefix("env:").filter(|name| is_variable(name)).map(|name| Self::Environment(name.into())).ok_or(UnknownPinSource)
+        text.strip_prefix("env:")
+            .filter(|name| is_variable(name))
+            .map(|name| Self::Environment(name.into()))
+            .ok_or(UnknownPinSource)
     }
 }
 
