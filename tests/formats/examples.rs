@@ -39,7 +39,7 @@ use crate::world::World;
 type Check = fn(&World);
 
 /// One check for each example.
-const CHECKS: [(&str, Check); 72] = [
+const CHECKS: [(&str, Check); 73] = [
     ("access-token", access_token),
     ("access-token-claims", access_token_claims),
     ("access-token-header", access_token_header),

@@ -70,7 +70,7 @@ impl KeyFile {
     /// Takes about 10 ms; for a key in a token as long as the token does, at most 30 s.
     pub fn open_signer(path: &Path, expected_role: Role, passphrase_file: &Path) -> Result<Box<dyn Signer>, OpenError> {
         match read(path, expected_role)? {
-            Document::Sealed(document) => unseal(path, document, passphrase_file)?
+            Document::Sealed(document) => unseal(path, &document, passphrase_file)?
                 .into_signer(expected_role)
                 .ok_or(OpenError::CannotSign { role: expected_role }),
             Document::InToken(reference) => {
@@ -103,7 +103,7 @@ impl KeyFile {
         passphrase_file: &Path,
     ) -> Result<Box<dyn AgreementKey>, OpenError> {
         match read(path, expected_role)? {
-            Document::Sealed(document) => unseal(path, document, passphrase_file)?.into_agreement(),
+            Document::Sealed(document) => unseal(path, &document, passphrase_file)?.into_agreement(),
             Document::InToken(_signs) => None,
         }
         .ok_or(OpenError::CannotAgree { role: expected_role })
@@ -118,7 +118,7 @@ impl KeyFile {
         passphrase_file: &Path,
     ) -> Result<Box<dyn SealingKey>, OpenError> {
         match read(path, expected_role)? {
-            Document::Sealed(document) => unseal(path, document, passphrase_file)?.into_sealing(),
+            Document::Sealed(document) => unseal(path, &document, passphrase_file)?.into_sealing(),
             Document::InToken(_signs) => None,
         }
         .ok_or(OpenError::CannotSeal { role: expected_role })
@@ -383,7 +383,7 @@ fn read(path: &Path, expected: Role) -> Result<Document, OpenError> {
     if found == expected { Ok(document) } else { Err(OpenError::WrongRole { path: path.into(), expected, found }) }
 }
 
-fn unseal(path: &Path, document: UntrustedKeyFile, passphrase_file: &Path) -> Result<PrivateKey, OpenError> {
+fn unseal(path: &Path, document: &UntrustedKeyFile, passphrase_file: &Path) -> Result<PrivateKey, OpenError> {
     let damaged = |source| OpenError::Damaged { path: path.into(), source };
     let passphrase = Passphrase::read(passphrase_file)
         .map_err(|source| OpenError::Passphrase { path: passphrase_file.into(), source })?;

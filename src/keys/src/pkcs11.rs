@@ -100,6 +100,9 @@ pub enum TokenError {
     /// Refused: the token's public key is not that of the reference.
     #[error("the token's public key is not the one that was written down")]
     PublicKey,
+    /// Refused: the token made no key; it may not know the algorithm, or be full.
+    #[error("the token made no key: it may not know the algorithm, or be full")]
+    NotMade,
     /// Refused: the token gave a signature that does not verify.
     #[error("the token's signature does not verify under its public key")]
     Signature,
@@ -116,7 +119,7 @@ impl TokenError {
             Self::NoKey | Self::KeyAmbiguous | Self::OtherLabel | Self::Attribute { .. } | Self::PublicKey => {
                 SignError::OtherKey { role }
             }
-            Self::Signature => SignError::Failed { role, algorithm },
+            Self::Signature | Self::NotMade => SignError::Failed { role, algorithm },
         }
     }
 

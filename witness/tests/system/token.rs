@@ -19,7 +19,7 @@ mod softhsm;
 use softhsm::{PIN, SoftHsm};
 
 /// How long a token that came back may take to be found.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Makes the witness's key in the token, and the reference to it.
 fn create_key(home: &Home) {

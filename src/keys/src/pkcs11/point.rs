@@ -55,6 +55,40 @@ pub(super) fn admit_signature(
 mod tests {
     use super::*;
 
+    /// Signs with a key in memory; `high` leaves s of P-384 the high one, as a token may.
+    fn signed(algorithm: Algorithm, message: &[u8], high: bool) -> (Vec<u8>, Vec<u8>) {
+        use ed25519_dalek::Signer as _;
+        if algorithm == Algorithm::Ed25519 {
+            let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+            return (key.verifying_key().as_bytes().to_vec(), key.sign(message).to_bytes().to_vec());
+        }
+        let key = ecdsa::SigningKey::from_slice(&[7; 48]).unwrap();
+        let signature: ecdsa::Signature = key.sign(message);
+        let low = signature.normalize_s();
+        let (r, s) = low.split_scalars();
+        let signature =
+            if high { ecdsa::Signature::from_scalars(r.to_bytes(), (-*s).to_bytes()).unwrap() } else { low };
+        (key.verifying_key().to_sec1_point(false).as_bytes().to_vec(), signature.to_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_signature_is_believed_only_if_it_verifies_and_leaves_with_a_low_s() {
+        for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP384] {
+            let (key, low) = signed(algorithm, b"message", false);
+            let (_key, given) = signed(algorithm, b"message", true);
+            assert_eq!(admit_signature(algorithm, &key, b"message", &given), Ok(low.clone()));
+            for index in 0..low.len() {
+                let mut changed = low.clone();
+                changed[index] ^= 1;
+                let refused = admit_signature(algorithm, &key, b"message", &changed);
+                assert_eq!(refused, Err(TokenError::Signature), "{algorithm} byte {index}");
+            }
+            assert_eq!(admit_signature(algorithm, &key, b"massage", &low), Err(TokenError::Signature));
+            assert_eq!(admit_signature(algorithm, &key, b"message", &low[1..]), Err(TokenError::Signature));
+            assert_eq!(admit_signature(algorithm, &key[1..], b"message", &low), Err(TokenError::PublicKey));
+        }
+    }
+
     #[test]
     fn a_point_is_read_wrapped_and_as_it_is_and_nothing_else_is() {
         for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP384] {

@@ -45,13 +45,7 @@ impl TokenSession {
         access: Access,
     ) -> Result<Self, TokenError> {
         let (slot, info) = find_token(context, token)?;
-        if info.user_pin_locked() {
-            return Err(TokenError::PinLocked);
-        }
-        // A service that is started again and again with a wrong PIN would lock the token otherwise.
-        if info.user_pin_final_try() {
-            return Err(TokenError::PinLastTry);
-        }
+        admit_tries(info.user_pin_locked(), info.user_pin_final_try())?;
         let opened = match access {
             Access::Read => context.open_ro_session_no_drop(slot),
             Access::Write => context.open_rw_session_no_drop(slot),
@@ -133,7 +127,7 @@ impl TokenSession {
             self.session.generate_key_pair(&mechanism, &public, &private).is_ok()
         });
         if !made {
-            return Err(CreateInTokenError::Token(TokenError::Unavailable));
+            return Err(CreateInTokenError::Token(TokenError::NotMade));
         }
         // PKCS#11 has no "only if it is new": of two that looked before either made one, both go.
         if self.session.find_objects(&attributes::by_label(reference)).map_err(of_token)?.len() != 1 {
@@ -179,6 +173,15 @@ fn find_token(context: &Pkcs11, name: &TokenName) -> Result<(Slot, TokenInfo), T
     found.ok_or(TokenError::NoToken)
 }
 
+/// Refuses to log in where that could lock the token: a service that is started again and again with a wrong PIN would.
+const fn admit_tries(locked: bool, last_try: bool) -> Result<(), TokenError> {
+    match (locked, last_try) {
+        (true, _) => Err(TokenError::PinLocked),
+        (false, true) => Err(TokenError::PinLastTry),
+        (false, false) => Ok(()),
+    }
+}
+
 fn unavailable(_error: Error) -> TokenError {
     TokenError::Unavailable
 }
@@ -197,5 +200,29 @@ fn login_refused(error: &Error) -> TokenError {
         ) => TokenError::PinRefused,
         // Not our enum, and open to new variants: the token is not in a state to judge a PIN.
         _ => TokenError::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki::context::Function;
+
+    #[test]
+    fn the_last_try_of_a_pin_is_never_spent() {
+        assert_eq!(admit_tries(false, false), Ok(()));
+        assert_eq!(admit_tries(false, true), Err(TokenError::PinLastTry));
+        assert_eq!(admit_tries(true, false), Err(TokenError::PinLocked));
+        assert_eq!(admit_tries(true, true), Err(TokenError::PinLocked));
+    }
+
+    #[test]
+    fn every_answer_that_may_have_cost_a_try_ends_the_tries() {
+        let refused = |error| login_refused(&Error::Pkcs11(error, Function::Login));
+        for error in [RvError::PinIncorrect, RvError::PinLenRange, RvError::PinExpired, RvError::PinInvalid] {
+            assert!(refused(error).is_of_the_pin(), "{error}");
+        }
+        assert_eq!(refused(RvError::PinLocked), TokenError::PinLocked);
+        assert_eq!(refused(RvError::DeviceRemoved), TokenError::Unavailable);
     }
 }

@@ -46,8 +46,8 @@ impl SoftHsm {
         let folder = tempfile::tempdir().unwrap();
         let hsm = SoftHsm { folder: folder.path().into() };
         fs::create_dir(hsm.tokens()).unwrap();
-        let text = format!("directories.tokendir = {}\nobjectstore.backend = file\n", hsm.tokens().display());
-        fs::write(hsm.configuration(), text).unwrap();
+        let lines = format!("directories.tokendir = {}\nobjectstore.backend = file\n", hsm.tokens().display());
+        fs::write(hsm.configuration(), lines).unwrap();
         hsm.init_token("token-1", PIN);
         let output = Command::new(env::current_exe().unwrap())
             .args([name, "--exact", "--nocapture"])
