@@ -49,8 +49,8 @@ async fn serve_through_a_loss(hsm: &SoftHsm) {
     create_key(&home);
     let named = init(&home.config()).await.unwrap();
     let key = VerifierKey::parse(&named[0]).unwrap();
-    let hex: String = key.key_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, KeyFile::public(&home.path("witness.key")).unwrap().public_key);
+    let signer = KeyFile::open_signer(&home.path("witness.key"), Role::Witness, &home.path("witness.passphrase"));
+    assert_eq!(key.key_bytes(), signer.unwrap().public_key());
     let running = Running::start(home.config()).await;
     let answer = running.post(log.request(0, 5)).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
