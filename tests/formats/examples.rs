@@ -39,7 +39,7 @@ use crate::world::World;
 type Check = fn(&World);
 
 /// One check for each example.
-const CHECKS: [(&str, Check); 72] = [
+const CHECKS: [(&str, Check); 73] = [
     ("access-token", access_token),
     ("access-token-claims", access_token_claims),
     ("access-token-header", access_token_header),
@@ -85,6 +85,7 @@ const CHECKS: [(&str, Check); 72] = [
     ("http-submission", http::submission),
     ("http-submitted", http::submitted),
     ("key-file", key_file),
+    ("token-key", token_key),
     ("key-id", |world| assert_eq!(world.line("key-id"), public_key(world).key_id().to_string())),
     ("key-id-message", key_id_message),
     ("key-set", key_set),
@@ -176,6 +177,17 @@ fn key_file(world: &World) {
     let (key, passphrase) = (put("log.key", "key-file"), put("passphrase", "passphrase"));
     let signer = KeyFile::open_signer(&key, Role::Log, &passphrase).unwrap();
     assert_eq!(hex::encode(signer.public_key()), KeyFile::public(&key).unwrap().public_key);
+}
+
+fn token_key(world: &World) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("witness.key");
+    fs::write(&path, world.bytes("token-key")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let public = KeyFile::public(&path).unwrap();
+    assert_eq!(public.role, Role::Witness);
+    // The reader has one encoding, so that what it read is all that there is.
+    assert!(world.line("token-key").contains(&public.public_key));
 }
 
 fn statement(world: &World) {

@@ -123,6 +123,7 @@ SEEDS = {
     "json": [EXAMPLES["public-key"], EXAMPLES["statement"], b'{"a":[1,"\\u00e4",true,null,{}]}'],
     "key_file": [EXAMPLES["key-file"]],
     "key_set": [EXAMPLES["key-set"]],
+    "log_list": [b"# a list\nlogs/v0\n\nvkey " + VKEY + b"\norigin none\nqpd 24\ncontact x\n"],
     "link": [EXAMPLES["link"]],
     "location": [b"s3://bucket/prefix", b"file:///srv/export", b"https://log.example/path", b"exports/log"],
     "log_answers": [

@@ -125,7 +125,8 @@ pub async fn init(config: &Config) -> Result<Vec<String>, InitError> {
         return Err(InitError::StateExists { path: config.state.clone() });
     }
     // 2. The key. A crash from here to step 3 leaves a key that `init` takes up again.
-    if !exists(&config.passphrase_file)? {
+    //    A passphrase is made only for a key that is still to be made: tried on a token as its PIN, it would cost a try.
+    if !exists(&config.passphrase_file)? && lacks_a_key(config)? {
         create_passphrase_file(&config.passphrase_file)?;
     }
     if !exists(&config.key_file)? {
@@ -164,6 +165,15 @@ pub async fn init_if_absent(config: &Config) -> Result<Vec<String>, InitError> {
 /// The verifier keys of the witness, Ed25519 first.
 pub fn vkeys(config: &Config) -> Result<Vec<String>, VkeyError> {
     Ok(lines(&Cosigner::open(config)?))
+}
+
+/// Whether a key that is configured is still to be made.
+fn lacks_a_key(config: &Config) -> Result<bool, InitError> {
+    let ml_dsa_44_lacks = match &config.ml_dsa_44_key_file {
+        Some(file) => !exists(file)?,
+        None => false,
+    };
+    Ok(ml_dsa_44_lacks || !exists(&config.key_file)?)
 }
 
 /// Makes the ML-DSA-44 key where one is configured and there is none.

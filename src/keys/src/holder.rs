@@ -46,6 +46,24 @@ pub enum SignError {
         /// The algorithm of the key.
         algorithm: Algorithm,
     },
+    /// Fault: the token that has the key is gone or does not work. It is asked again for the next signature.
+    #[error("the token that has the {role} key is not available")]
+    TokenUnavailable {
+        /// The role of the key.
+        role: Role,
+    },
+    /// Refused: the token takes the PIN no longer. It is not tried again before a restart, as tokens lock.
+    #[error("the token that has the {role} key refused its PIN, which is not tried again before a restart")]
+    PinRefused {
+        /// The role of the key.
+        role: Role,
+    },
+    /// Refused: a token of that name is there, and the key in it is missing or another one.
+    #[error("the token does not have the {role} key that was opened")]
+    OtherKey {
+        /// The role of the key.
+        role: Role,
+    },
 }
 
 /// Holds the private X25519 session key of a vault member.

@@ -1,6 +1,7 @@
-//! A private key in an encrypted file: made inside, sealed under a passphrase, opened for one role.
+//! A private key in an encrypted file: made inside, sealed under a passphrase, opened for one role. In the file's place
+//! may stand a reference to a key in a PKCS#11 token, which opens by the same functions.
 //!
-//! The format is specified in the documentation of the crate.
+//! The formats are specified in the documentation of the crate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use thiserror::Error;
 use crate::holder::{AgreementKey, SealingKey, Signer};
 use crate::owner_only_file::{self, FileError, NewFileError};
 use crate::passphrase::{Passphrase, PassphraseError};
+use crate::pkcs11::{self, CreateInTokenError, NewTokenKey, PinError, TokenError, UntrustedReference};
 use crate::private_key::PrivateKey;
 use crate::randomness::RandomnessError;
 use crate::role::{Algorithm, Role};
@@ -50,13 +52,33 @@ impl KeyFile {
         create_from(path, role, passphrase_file, &mut SysRng)
     }
 
-    /// Opens the key as a signer, if it was made for `expected_role`.
+    /// Generates a key inside a PKCS#11 token and writes the reference to it into a new file of mode 0600.
     ///
-    /// Takes about 10 ms.
+    /// Never overwrites, nor makes a second key of the same role and label. `passphrase_file` holds the PIN if
+    /// [`NewTokenKey::pin`] says so. When it returns `Ok`, the file and its name are durable, and the key has signed.
+    pub fn create_in_token(
+        path: &Path,
+        asked: &NewTokenKey<'_>,
+        passphrase_file: &Path,
+    ) -> Result<PublicKeyInfo, CreateInTokenError> {
+        pkcs11::create(path, asked, passphrase_file)
+    }
+
+    /// Opens the key as a signer, if it was made for `expected_role`. For a key in a token `passphrase_file` holds the
+    /// PIN, unless the reference names another source.
+    ///
+    /// Takes about 10 ms; for a key in a token as long as the token does, at most 30 s.
     pub fn open_signer(path: &Path, expected_role: Role, passphrase_file: &Path) -> Result<Box<dyn Signer>, OpenError> {
-        open(path, expected_role, passphrase_file)?
-            .into_signer(expected_role)
-            .ok_or(OpenError::CannotSign { role: expected_role })
+        match read(path, expected_role)? {
+            Document::Sealed(document) => unseal(path, &document, passphrase_file)?
+                .into_signer(expected_role)
+                .ok_or(OpenError::CannotSign { role: expected_role }),
+            Document::InToken(reference) => {
+                let pin = pkcs11::read_pin(&reference, passphrase_file)
+                    .map_err(|source| OpenError::Pin { path: path.into(), source })?;
+                pkcs11::open(reference, pin).map_err(|source| OpenError::Token { path: path.into(), source })
+            }
+        }
     }
 
     /// Opens the key as a signer, if it was made for a role that issues access tokens: either algorithm will do there.
@@ -80,9 +102,11 @@ impl KeyFile {
         expected_role: Role,
         passphrase_file: &Path,
     ) -> Result<Box<dyn AgreementKey>, OpenError> {
-        open(path, expected_role, passphrase_file)?
-            .into_agreement()
-            .ok_or(OpenError::CannotAgree { role: expected_role })
+        match read(path, expected_role)? {
+            Document::Sealed(document) => unseal(path, &document, passphrase_file)?.into_agreement(),
+            Document::InToken(_signs) => None,
+        }
+        .ok_or(OpenError::CannotAgree { role: expected_role })
     }
 
     /// Opens the key as one that seals, if it was made for `expected_role`.
@@ -93,16 +117,21 @@ impl KeyFile {
         expected_role: Role,
         passphrase_file: &Path,
     ) -> Result<Box<dyn SealingKey>, OpenError> {
-        open(path, expected_role, passphrase_file)?.into_sealing().ok_or(OpenError::CannotSeal { role: expected_role })
+        match read(path, expected_role)? {
+            Document::Sealed(document) => unseal(path, &document, passphrase_file)?.into_sealing(),
+            Document::InToken(_signs) => None,
+        }
+        .ok_or(OpenError::CannotSeal { role: expected_role })
     }
 
-    /// Reads the clear part alone. Without the passphrase nothing proves that it belongs to the sealed key.
+    /// Reads the clear part alone, or a reference. Without the passphrase or the token nothing proves that it belongs to
+    /// the private key.
     pub fn public(path: &Path) -> Result<PublicKeyInfo, ReadPublicError> {
         let bytes = owner_only_file::read(path, BYTES_MAX)
             .map_err(|source| ReadPublicError::File { path: path.into(), source })?;
         let document =
-            UntrustedKeyFile::parse(&bytes).map_err(|source| ReadPublicError::Damaged { path: path.into(), source })?;
-        Ok(public_of(&document))
+            Document::parse(&bytes).map_err(|source| ReadPublicError::Damaged { path: path.into(), source })?;
+        Ok(document.public())
     }
 }
 
@@ -196,6 +225,22 @@ pub enum OpenError {
         /// Where.
         source: Damage,
     },
+    /// The PIN was refused before the token was asked, or not read.
+    #[error("{}: no PIN for the token that has the key", .path.display())]
+    Pin {
+        /// The reference file.
+        path: PathBuf,
+        /// What was wrong with it.
+        source: PinError,
+    },
+    /// The token that has the key did not open, or not to this key.
+    #[error("{}: the key in the PKCS#11 token does not open", .path.display())]
+    Token {
+        /// The reference file.
+        path: PathBuf,
+        /// What was wrong.
+        source: TokenError,
+    },
     /// Refused: keys of this role agree on secrets or seal, and cannot sign.
     #[error("a {role} key cannot sign")]
     CannotSign {
@@ -271,6 +316,41 @@ pub enum Damage {
     /// The clear public key does not belong to the sealed private key.
     #[error("the public key does not belong to the sealed private key")]
     PublicKey,
+    /// It is not a reference to a key in a token in its one encoding.
+    #[error("it is not a countermark/pkcs11-key/v1 document in its one encoding")]
+    Reference,
+    /// It refers to a key of an algorithm that tokens do not hold for us.
+    #[error("a token holds ed25519 and ecdsa-p384 keys, not {algorithm}")]
+    NotInToken {
+        /// The algorithm the file names.
+        algorithm: Algorithm,
+    },
+}
+
+/// What stands in the place of a key file.
+enum Document {
+    /// A key, sealed.
+    Sealed(UntrustedKeyFile),
+    /// The name of a key in a token.
+    InToken(UntrustedReference),
+}
+
+impl Document {
+    fn parse(bytes: &[u8]) -> Result<Self, Damage> {
+        if UntrustedReference::is_meant(bytes) {
+            UntrustedReference::parse(bytes).map(Self::InToken)
+        } else {
+            UntrustedKeyFile::parse(bytes).map(Self::Sealed)
+        }
+    }
+
+    fn public(&self) -> PublicKeyInfo {
+        let (role, public_key) = match self {
+            Self::Sealed(document) => (document.role, &document.public_key),
+            Self::InToken(reference) => (reference.role, &reference.public_key),
+        };
+        PublicKeyInfo { role, algorithm: role.algorithm(), public_key: hex::encode(public_key) }
+    }
 }
 
 fn create_from<R: TryCryptoRng>(
@@ -291,17 +371,20 @@ fn create_from<R: TryCryptoRng>(
         NewFileError::AlreadyExists => CreateError::AlreadyExists { path: path.into() },
         NewFileError::Unwritable(source) => CreateError::Write { path: path.into(), source },
     })?;
-    Ok(public_of(&document))
+    Ok(Document::Sealed(document).public())
 }
 
-fn open(path: &Path, expected: Role, passphrase_file: &Path) -> Result<PrivateKey, OpenError> {
+/// Reads what stands at `path`, if it says that it is of that role.
+fn read(path: &Path, expected: Role) -> Result<Document, OpenError> {
     let bytes =
         owner_only_file::read(path, BYTES_MAX).map_err(|source| OpenError::File { path: path.into(), source })?;
+    let document = Document::parse(&bytes).map_err(|source| OpenError::Damaged { path: path.into(), source })?;
+    let found = document.public().role;
+    if found == expected { Ok(document) } else { Err(OpenError::WrongRole { path: path.into(), expected, found }) }
+}
+
+fn unseal(path: &Path, document: &UntrustedKeyFile, passphrase_file: &Path) -> Result<PrivateKey, OpenError> {
     let damaged = |source| OpenError::Damaged { path: path.into(), source };
-    let document = UntrustedKeyFile::parse(&bytes).map_err(damaged)?;
-    if document.role != expected {
-        return Err(OpenError::WrongRole { path: path.into(), expected, found: document.role });
-    }
     let passphrase = Passphrase::read(passphrase_file)
         .map_err(|source| OpenError::Passphrase { path: passphrase_file.into(), source })?;
     let plaintext = seal::unseal(&document.sealed, passphrase).map_err(|error| match error {
@@ -322,14 +405,6 @@ fn open(path: &Path, expected: Role, passphrase_file: &Path) -> Result<PrivateKe
         return Err(damaged(Damage::PublicKey));
     }
     Ok(key)
-}
-
-fn public_of(document: &UntrustedKeyFile) -> PublicKeyInfo {
-    PublicKeyInfo {
-        role: document.role,
-        algorithm: document.role.algorithm(),
-        public_key: hex::encode(&document.public_key),
-    }
 }
 
 #[cfg(test)]

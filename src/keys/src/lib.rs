@@ -11,8 +11,9 @@
 //! * A file that holds a secret is read only if it is a regular file that no one but its owner may touch, and is never
 //!   overwritten.
 //!
-//! Holders: [`KeyFile`], an encrypted file beside a passphrase file. A second holder (a PKCS#11 token) goes behind the
-//! same three traits, [`Signer`], [`AgreementKey`] and [`SealingKey`].
+//! Holders, behind three traits, [`Signer`], [`AgreementKey`] and [`SealingKey`]: [`KeyFile`], an encrypted file beside a
+//! passphrase file; and a PKCS#11 token, whose keys sign only. A file that refers to a key in a token stands where a key
+//! file stands, and [`KeyFile`] opens it: who signs does not know which of the two it is.
 //!
 //! Unix only: the permission rules are the protection, and they have no faithful counterpart elsewhere.
 //!
@@ -49,6 +50,31 @@
 //! What a [`SealingKey`] seals: nonce (24 random bytes) ‖ XChaCha20-Poly1305 ciphertext ‖ tag (16). The associated data is
 //! the length of the context (8 bytes, big-endian) ‖ the context.
 //!
+//! # Reference to a key in a token, `countermark/pkcs11-key/v1`
+//!
+//! It stands in the place of a key file, under the same rules of size, mode and encoding, and holds no secret. Fields in
+//! this order; of the two that name the token one may be missing:
+//!
+//! | field | content |
+//! |---|---|
+//! | `type` | `countermark/pkcs11-key/v1` |
+//! | `role`, `algorithm` | as in a key file; `ed25519` and `ecdsa-p384` only |
+//! | `public_key` | as in a key file; the token's own must equal it |
+//! | `module` | absolute path of the PKCS#11 library, at most 1,024 bytes |
+//! | `token_label` | the token's label, at most 32 bytes |
+//! | `token_serial` | the token's serial number, at most 16 bytes |
+//! | `key_label` | 1 to 64 letters, digits, `.`, `_` or `-`; CKA_LABEL is `countermark/<role>/<key_label>` |
+//! | `key_id` | lower-case hex of CKA_ID, 16 random bytes |
+//! | `pin` | where the PIN is: `passphrase-file` (the passphrase file, which then holds a PIN), `file:<absolute path>` or `env:<VARIABLE>` |
+//!
+//! The key was made inside the token and stays there: CKA_LOCAL, CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE,
+//! CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE and CKA_SIGN are true, CKA_EXTRACTABLE is false; any other is refused.
+//! Ed25519 is CKM_EDDSA; P-384 is CKM_ECDSA over SHA-384 that we compute, made low-S. Every signature is verified here
+//! before it is handed on. A token that is gone makes signing fail, and is looked for again at the next signature; a PIN
+//! that was refused is not tried again by this process, and never when one try is left.
+//!
+//! A PIN is 4 to 255 bytes of UTF-8 in one line; its file is read under the rules of passphrase files.
+//!
 //! # Passphrase file
 //!
 //! One line of at least 32 and at most 1,024 bytes of UTF-8, mode 0600; one newline at its end is not part of the
@@ -62,6 +88,7 @@ mod holder;
 mod key_file;
 mod owner_only_file;
 mod passphrase;
+mod pkcs11;
 mod private_key;
 mod randomness;
 mod role;
@@ -73,6 +100,7 @@ pub use holder::{
 pub use key_file::{CreateError, Damage, KeyFile, OpenError, PublicKeyInfo, ReadPublicError};
 pub use owner_only_file::FileError;
 pub use passphrase::{CreatePassphraseError, PassphraseError, create_passphrase_file};
+pub use pkcs11::{CreateInTokenError, NewTokenKey, PinError, PinSource, TokenError};
 pub use randomness::{RandomnessError, os_random_bytes};
 pub use role::{Algorithm, Role, UnknownAlgorithm, UnknownRole};
 pub use sealing::OVERHEAD_BYTES as SEALED_OVERHEAD_BYTES;

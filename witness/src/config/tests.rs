@@ -84,7 +84,6 @@ fn a_log_that_cannot_be_followed_is_refused_by_name() {
     type Expected = fn(&LogError) -> bool;
     let log = TestLog::new("one.example/log");
     let vkey = log.vkey().to_string();
-    let other_name = TestLog::new("two.example/log").vkey().to_string();
     let witness_type = crate::testkit::witness_keys()[0].to_string();
     let many: Vec<String> = (0..17).map(|seed| log.with_key(seed).vkey().to_string()).collect();
     let section = |vkeys: &[String]| log_section(&log.origin, vkeys);
@@ -93,7 +92,9 @@ fn a_log_that_cannot_be_followed_is_refused_by_name() {
         (section(&[]), |e| matches!(e, LogError::KeyCount { found: 0 })),
         (section(&many), |e| matches!(e, LogError::KeyCount { found: 17 })),
         (section(&["one.example/log+0+AA".to_owned()]), |e| matches!(e, LogError::Vkey { .. })),
-        (section(&[other_name]), |e| matches!(e, LogError::KeyName { .. })),
+        (format!("{}requests_per_day = 0\n", section(slice::from_ref(&vkey))), |e| {
+            matches!(e, LogError::RequestsPerDay { found: 0 })
+        }),
         (witness_log, |e| matches!(e, LogError::KeyType { .. })),
         (section(&[vkey.clone(), vkey.clone()]), |e| matches!(e, LogError::DuplicateKey { .. })),
         (section(slice::from_ref(&vkey)).repeat(2), |e| matches!(e, LogError::DuplicateOrigin)),
@@ -106,6 +107,45 @@ fn a_log_that_cannot_be_followed_is_refused_by_name() {
         };
         assert!(expected(&source), "{section}: {source:?}");
     }
+}
+
+#[test]
+fn the_name_of_a_log_s_key_need_not_be_its_origin() {
+    let key = TestLog::new("two.example/key").vkey();
+    let config = parse(&format!("{HEAD}{}", log_section("one.example/log", &[key.to_string()]))).unwrap();
+    let origin = countermark_tlog::checkpoint::Origin::new("one.example/log").unwrap();
+    assert_eq!(config.logs.keys_of(&origin).unwrap(), [key]);
+}
+
+#[test]
+fn logs_of_the_witness_network_s_lists_are_followed_beside_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = |name: &str| TestLog::new(name).vkey();
+    let list = |name: &str, logs: &[(&str, &str)]| {
+        let logs: String = logs
+            .iter()
+            .map(|(key, origin)| format!("\nvkey {}\norigin {origin}\nqpd 24\ncontact x\n", log(key)))
+            .collect();
+        std::fs::write(folder.path().join(name), format!("# a list\nlogs/v0\n{logs}")).unwrap();
+    };
+    let text = |lists: &str| {
+        let one = log_section("one.example/log", &[log("one.example/log").to_string()]);
+        format!("log_lists = [{lists}]\n{HEAD}{one}")
+    };
+    list("first", &[("a.example", "none"), ("b.example", "an origin")]);
+    list("second", &[("c.example", "none")]);
+    let config = Config::parse(&text("\"first\", \"second\""), folder.path()).unwrap();
+    let origins: Vec<_> = config.logs.origins().map(ToString::to_string).collect();
+    assert_eq!(origins, ["a.example", "an origin", "c.example", "one.example/log"]);
+
+    list("again", &[("a.example", "none")]);
+    let error = Config::parse(&text("\"first\", \"again\""), folder.path()).unwrap_err();
+    assert!(matches!(&error, ConfigError::Log { origin, source: LogError::DuplicateOrigin } if origin == "a.example"));
+    std::fs::write(folder.path().join("broken"), "logs/v0\nqpd 1\n").unwrap();
+    let error = Config::parse(&text("\"broken\""), folder.path()).unwrap_err();
+    assert!(matches!(&error, ConfigError::List { source, .. } if source.line == 2), "{error:?}");
+    let error = Config::parse(&text("\"missing\""), folder.path()).unwrap_err();
+    assert!(matches!(error, ConfigError::ListFile { .. }), "{error:?}");
 }
 
 #[test]

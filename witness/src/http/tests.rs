@@ -229,6 +229,28 @@ async fn only_the_methods_of_the_specification_are_allowed() {
     assert_eq!(answer.status, 405);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_log_that_asks_too_often_is_told_when_to_come_back_and_strangers_spend_nothing_of_its_budget() {
+    let bench = Bench::at_five().await;
+    // Not signed by the log: not charged to it.
+    for _ in 0..crate::BURST_MAX {
+        let answer = bench.post(bench.log.with_key(9).request(5, 9)).await;
+        answer.is_problem(403, "not-signed", "a stranger");
+    }
+    for _ in 1..crate::BURST_MAX {
+        assert_eq!(bench.post(bench.log.request(5, 5)).await.status, 200);
+    }
+    let request = Request::builder().method(Method::POST).uri("/add-checkpoint");
+    let request = request.body(Body::from(bench.log.request(5, 9))).unwrap();
+    let response = bench.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()[RETRY_AFTER]),
+        (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(1))
+    );
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(bench.post(bench.log.request(5, 9)).await.status, 200);
+}
+
 #[tokio::test]
 async fn monitors_get_a_note_that_log_and_witness_signed() {
     let bench = Bench::at_five().await;

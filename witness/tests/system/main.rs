@@ -8,3 +8,4 @@ mod crashes;
 mod log;
 mod service;
 mod support;
+mod token;

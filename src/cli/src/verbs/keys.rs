@@ -1,4 +1,4 @@
-//! `countermark keys`: make key files, show what is public of them.
+//! `countermark keys`: make key files and keys in PKCS#11 tokens, show what is public of them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use countermark_bundle::{ExitClass, PublicKey};
 use countermark_keys::{
-    Algorithm, CreateError, CreatePassphraseError, KeyFile, PublicKeyInfo, Role, create_passphrase_file,
+    Algorithm, CreateError, CreateInTokenError, CreatePassphraseError, KeyFile, NewTokenKey, PinSource, PublicKeyInfo,
+    Role, create_passphrase_file,
 };
 use countermark_tlog::note::{KeyName, SignatureType, VerifierKey};
 use serde_json::json;
@@ -18,9 +19,9 @@ use crate::present;
 /// Verbs on key files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a key inside a new encrypted key file; the private key never leaves it
+    /// Make a key inside a new encrypted key file or a PKCS#11 token; the private key never leaves it
     #[command(
-        after_help = "Example:\n  countermark keys new --role officer --key-file alice.key --passphrase-file alice.passphrase"
+        after_help = "Examples:\n  countermark keys new --role officer --key-file alice.key --passphrase-file alice.passphrase\n  countermark keys new --role witness --key-file witness.key --passphrase-file token.pin \\\n    --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --token-label witness-1 --key-label cosign-1"
     )]
     New(New),
     /// Show the public part of a key file
@@ -37,18 +38,43 @@ pub struct New {
     /// What the key is for: one key, one purpose
     #[arg(long, value_parser = parse_role)]
     role: Role,
-    /// The key file to make; an existing one is never overwritten
+    /// The key file to make, or the reference to the key in the token; an existing one is never overwritten
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
-    /// The passphrase file of mode 0600; made from 256 random bits when it is missing
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: PathBuf,
+    /// The passphrase file of mode 0600; made from 256 random bits when it is missing. For a token it holds the PIN
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["pin_file", "pin_env"])]
+    passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    token: Place,
     /// The key's name, to also print it as a verifier key (log and witness keys)
     #[arg(long)]
     name: Option<String>,
     /// Keep and show a key of the same role that is there already
     #[arg(long)]
     if_absent: bool,
+}
+
+/// Which token makes the key, and what it is called there.
+#[derive(Debug, Args)]
+struct Place {
+    /// Make the key inside a token, by its PKCS#11 library; an absolute path
+    #[arg(long, value_name = "LIBRARY", requires = "key_label")]
+    pkcs11_module: Option<PathBuf>,
+    /// The token's label
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    token_label: Option<String>,
+    /// The token's serial number, where a label is not enough
+    #[arg(long, value_name = "NUMBER", requires = "pkcs11_module")]
+    token_serial: Option<String>,
+    /// The key's name in the token: letters, digits, `.`, `_` or `-`
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    key_label: Option<String>,
+    /// A PIN file of the token's own, for a service whose passphrase file opens key files; an absolute path
+    #[arg(long, value_name = "FILE", requires = "pkcs11_module", conflicts_with_all = ["passphrase_file", "pin_env"])]
+    pin_file: Option<PathBuf>,
+    /// The variable of the environment that holds the PIN
+    #[arg(long, value_name = "NAME", requires = "pkcs11_module", conflicts_with = "passphrase_file")]
+    pin_env: Option<String>,
 }
 
 /// Arguments of `keys show`.
@@ -92,23 +118,65 @@ pub fn run(command: Command, json: bool) -> anyhow::Result<()> {
 }
 
 fn create(arguments: &New) -> anyhow::Result<PublicKeyInfo> {
-    match create_passphrase_file(&arguments.passphrase_file) {
+    match &arguments.token.pkcs11_module {
+        Some(module) => create_in_token(arguments, module),
+        None => create_file(arguments),
+    }
+}
+
+fn create_file(arguments: &New) -> anyhow::Result<PublicKeyInfo> {
+    let passphrase_file = arguments.passphrase_file.as_deref().context("no passphrase file").class(ExitClass::Usage)?;
+    match create_passphrase_file(passphrase_file) {
         Ok(()) | Err(CreatePassphraseError::AlreadyExists { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    match KeyFile::create(&arguments.key_file, arguments.role, &arguments.passphrase_file) {
+    match KeyFile::create(&arguments.key_file, arguments.role, passphrase_file) {
         Ok(info) => Ok(info),
-        Err(CreateError::AlreadyExists { .. }) if arguments.if_absent => {
-            let info = public(&arguments.key_file)?;
-            if info.role != arguments.role {
-                let message = format!("{} holds a key of role {}", arguments.key_file.display(), info.role);
-                return Err(Failure::usage(message).into());
-            }
-            Ok(info)
-        }
+        Err(CreateError::AlreadyExists { .. }) if arguments.if_absent => existing(arguments),
         Err(error @ CreateError::AlreadyExists { .. }) => Err(error).class(ExitClass::Usage),
         Err(error) => Err(error.into()),
     }
+}
+
+fn create_in_token(arguments: &New, module: &Path) -> anyhow::Result<PublicKeyInfo> {
+    let token = &arguments.token;
+    let pin = match (&token.pin_file, &token.pin_env) {
+        (Some(file), _) => PinSource::File(file.clone()),
+        (None, Some(name)) => PinSource::Environment(name.clone()),
+        (None, None) => PinSource::PassphraseFile,
+    };
+    let asked = NewTokenKey {
+        role: arguments.role,
+        module,
+        token_label: token.token_label.as_deref(),
+        token_serial: token.token_serial.as_deref(),
+        key_label: token.key_label.as_deref().unwrap_or_default(),
+        pin,
+    };
+    // A PIN is set with the token's own tool: no file is made for it.
+    let passphrase_file = arguments.passphrase_file.as_deref().unwrap_or(Path::new(""));
+    match KeyFile::create_in_token(&arguments.key_file, &asked, passphrase_file) {
+        Ok(info) => Ok(info),
+        Err(CreateInTokenError::AlreadyExists { .. }) if arguments.if_absent => existing(arguments),
+        Err(
+            error @ (CreateInTokenError::AlreadyExists { .. }
+            | CreateInTokenError::LabelTaken { .. }
+            | CreateInTokenError::Name(_)
+            | CreateInTokenError::Pin(_)
+            | CreateInTokenError::Algorithm { .. }),
+        ) => Err(error).class(ExitClass::Usage),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The key that is there already, if it is of the role that was asked for.
+fn existing(arguments: &New) -> anyhow::Result<PublicKeyInfo> {
+    let info = public(&arguments.key_file)?;
+    if info.role != arguments.role {
+        let message = format!("{} holds a key of role {}", arguments.key_file.display(), info.role);
+        return Err(Failure::usage(message).into());
+    }
+    Ok(info)
 }
 
 fn public(path: &Path) -> anyhow::Result<PublicKeyInfo> {
