@@ -112,24 +112,23 @@ async fn sign_subtree<Store: HeadStore, Time: Clock>(
 ///
 /// SPEC: C2SP tlog-witness, sign-subtree.
 fn subtree_answer_to(error: SignSubtreeError) -> Response {
+    if let SignSubtreeError::UnknownCheckpoint { known: Some(note), .. } = error {
+        // SPEC: C2SP tlog-witness, sign-subtree: the body of a 409 is a checkpoint that is known.
+        return (StatusCode::CONFLICT, [(CONTENT_TYPE, TEXT)], note).into_response();
+    }
     let (status, kind) = match &error {
         SignSubtreeError::NotOffered => (StatusCode::NOT_FOUND, "not-offered"),
         SignSubtreeError::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed"),
         SignSubtreeError::UnknownOrigin { .. } => (StatusCode::NOT_FOUND, "unknown-origin"),
         SignSubtreeError::Range(_) => (StatusCode::BAD_REQUEST, "no-subtree"),
         SignSubtreeError::BadSignature { .. } => (StatusCode::FORBIDDEN, "not-signed"),
-        SignSubtreeError::UnknownCheckpoint { known: None, .. } => (StatusCode::NOT_FOUND, "never-cosigned"),
-        SignSubtreeError::UnknownCheckpoint { known: Some(_), .. } => (StatusCode::CONFLICT, "unknown-checkpoint"),
+        SignSubtreeError::UnknownCheckpoint { .. } => (StatusCode::NOT_FOUND, "never-cosigned"),
         SignSubtreeError::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
         SignSubtreeError::Sign(_) | SignSubtreeError::Store(_) => {
             tracing::error!(error = causes(&error), "fault: no subtree was signed");
             return fault();
         }
     };
-    if let SignSubtreeError::UnknownCheckpoint { known: Some(note), .. } = error {
-        // SPEC: C2SP tlog-witness, sign-subtree: the body of a 409 is a checkpoint that is known.
-        return (status, [(CONTENT_TYPE, TEXT)], note).into_response();
-    }
     problem(status, kind, &causes(&error))
 }
 

@@ -36,6 +36,7 @@
 //! kind = "fleet-keys"
 //! trust = "backup/trust.json"              # keys of both organisations, witnesses with their URLs, limits
 //! log_key_file = "backup/log.key"
+//! # ml_dsa_44_log_key_file = "backup/log-ml-dsa-44.key"     # signs beside it, if the policy names such a key
 //! certificate_key_file = "backup/certificate.key"
 //! administration_key_file = "backup/administration.key"   # only `create` signs with it
 //! passphrase_file = "backup/passphrase"
