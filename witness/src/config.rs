@@ -8,6 +8,11 @@
 //! passphrase_file = "witness.passphrase"
 //! state = "witness.sqlite"
 //!
+//! # [gossip]                           # without it: peers may ask and tell, none is asked or told
+//! # peers = ["https://witness-2.example.org"]
+//! # interval_seconds = 60
+//! # webhook = "https://pager.example.org/hook" # is POSTed a JSON document when a log has forked
+//!
 //! # [tls]                              # without it: plain HTTP
 //! # certificate_file = "fullchain.pem"
 //! # private_key_file = "privkey.pem"
@@ -15,10 +20,12 @@
 //! [[log]]
 //! origin = "authority.example.org/fleet"
 //! vkeys = ["authority.example.org/fleet+0b92e1ef+AbC…"]
+//! # url = "https://authority.example.org/fleet" # the log's monitoring prefix: its tiles relate heads in gossip
 //! ```
 //!
 //! Paths are relative to the folder of the file. A field that is not known is refused.
 
+mod gossip;
 mod settings;
 
 use std::net::SocketAddr;
@@ -31,6 +38,7 @@ use countermark_tlog::note::{KeyName, NoteError};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use gossip::{GossipConfig, GossipConfigError, PEERS_MAX};
 pub use settings::WitnessSettings;
 
 use crate::logs::{FollowedLogs, LogError};
@@ -52,6 +60,8 @@ pub struct Config {
     pub passphrase_file: PathBuf,
     /// The SQLite file of the state.
     pub state: PathBuf,
+    /// With whom heads are exchanged.
+    pub gossip: GossipConfig,
     /// The logs that are followed.
     pub(crate) logs: FollowedLogs,
 }
@@ -84,6 +94,9 @@ pub enum ConfigError {
         /// Why not.
         source: NoteError,
     },
+    /// `[gossip]`, or the `url` of a log, was refused.
+    #[error("gossip cannot be configured so")]
+    Gossip(#[from] GossipConfigError),
     /// A `[[log]]` was refused.
     #[error("the log {origin:?} cannot be followed")]
     Log {
@@ -119,7 +132,9 @@ impl Config {
     fn check(text: ConfigText, folder: &Path) -> Result<Config, ConfigError> {
         let name = KeyName::new(&text.name).map_err(|source| ConfigError::Name { name: text.name, source })?;
         let mut logs = FollowedLogs::default();
+        let mut log_urls = Vec::new();
         for log in text.logs {
+            log_urls.extend(log.url.map(|url| (log.origin.clone(), url)));
             logs.follow(&log.origin, &log.vkeys).map_err(|source| ConfigError::Log { origin: log.origin, source })?;
         }
         Ok(Config {
@@ -130,6 +145,7 @@ impl Config {
             ml_dsa_44_key_file: text.ml_dsa_44_key_file.map(|file| folder.join(file)),
             passphrase_file: folder.join(text.passphrase_file),
             state: folder.join(text.state),
+            gossip: GossipConfig::check(&text.gossip.unwrap_or_default(), log_urls)?,
             logs,
         })
     }
@@ -145,6 +161,7 @@ struct ConfigText {
     ml_dsa_44_key_file: Option<PathBuf>,
     passphrase_file: PathBuf,
     state: PathBuf,
+    gossip: Option<gossip::GossipText>,
     /// May be missing: a witness is made before the logs that name it in their policies.
     #[serde(rename = "log", default)]
     logs: Vec<LogText>,
@@ -155,6 +172,7 @@ struct ConfigText {
 struct LogText {
     origin: String,
     vkeys: Vec<String>,
+    url: Option<String>,
 }
 
 #[cfg(test)]

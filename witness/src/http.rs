@@ -22,8 +22,10 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::authenticate::AuthenticateError;
 use crate::decide::Refusal;
-use crate::ports::{Clock, HeadStore};
+use crate::ports::{Clock, ForkStore};
 use crate::witness::{AddCheckpointError, Witness};
+
+mod gossip;
 
 /// How long a request may take, from its first byte to its answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,10 +40,11 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 ///
 /// A request that takes longer than `timeout` is dropped, which is a crash at the step it had reached, and
 /// answered with 503.
-pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>, timeout: Duration) -> Router {
+pub fn router<Store: ForkStore, Time: Clock>(witness: Arc<Witness<Store, Time>>, timeout: Duration) -> Router {
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint::<Store, Time>))
         .route("/{origin_hash}/checkpoint", get(newest_checkpoint::<Store, Time>))
+        .merge(gossip::routes::<Store, Time>())
         .route("/healthz", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(ADD_CHECKPOINT_BYTES_MAX))
         .layer(GlobalConcurrencyLimitLayer::new(REQUESTS_MAX))
@@ -49,7 +52,7 @@ pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>,
         .with_state(witness)
 }
 
-async fn add_checkpoint<Store: HeadStore, Time: Clock>(
+async fn add_checkpoint<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -66,7 +69,7 @@ async fn add_checkpoint<Store: HeadStore, Time: Clock>(
     }
 }
 
-async fn newest_checkpoint<Store: HeadStore, Time: Clock>(
+async fn newest_checkpoint<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
     Path(origin_hash): Path<String>,
 ) -> Response {
@@ -102,7 +105,11 @@ fn answer_to(error: &AddCheckpointError) -> Response {
             Refusal::Fork { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "fork"),
             Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
         },
-        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => return fault(),
+        AddCheckpointError::Forked { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "fork"),
+        AddCheckpointError::Evidence(_)
+        | AddCheckpointError::Clock(_)
+        | AddCheckpointError::Cosign(_)
+        | AddCheckpointError::Store(_) => return fault(),
     };
     problem(status, kind, &causes(error))
 }
@@ -137,10 +144,14 @@ fn report(error: &AddCheckpointError) {
         AddCheckpointError::NotAuthentic(_) => {
             tracing::debug!(error = causes(error), "not cosigned");
         }
-        AddCheckpointError::NotAdmitted(_) => {
+        // It was an error when it was found.
+        AddCheckpointError::NotAdmitted(_) | AddCheckpointError::Forked { .. } => {
             tracing::info!(error = causes(error), "not cosigned");
         }
-        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => {
+        AddCheckpointError::Evidence(_)
+        | AddCheckpointError::Clock(_)
+        | AddCheckpointError::Cosign(_)
+        | AddCheckpointError::Store(_) => {
             tracing::error!(error = causes(error), "fault: not cosigned");
         }
     }

@@ -10,9 +10,10 @@
 //! Source: <https://c2sp.org/tlog-witness>, <https://c2sp.org/tlog-cosignature>.
 //!
 //! ```text
-//! http -> witness -> ports <- sqlite, clock
+//! http, gossip -> witness -> ports <- sqlite, clock
 //!           |-- logs: whose checkpoints, under which keys
 //!           |-- authenticate, decide: pure
+//!           |-- conviction: heads and evidence that others show, and the end of cosigning
 //!           `-- cosigner: makes and checks the cosignature
 //! ```
 #![forbid(unsafe_code)]
@@ -21,8 +22,10 @@
 mod authenticate;
 pub mod command;
 mod config;
+mod conviction;
 mod cosigner;
 mod decide;
+mod gossip;
 mod http;
 mod logs;
 mod ports;
@@ -33,7 +36,7 @@ mod witness;
 #[cfg(test)]
 mod testkit;
 
-pub use config::{Config, ConfigError, WitnessSettings};
+pub use config::{Config, ConfigError, GossipConfig, GossipConfigError, PEERS_MAX, WitnessSettings};
 pub use cosigner::KeyError;
 pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};
 pub use ports::StoreError;

@@ -14,7 +14,9 @@ use countermark_service::tls::{Tls, TlsError, scheme};
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::conviction::ConvictError;
 use crate::cosigner::{Cosigner, KeyError};
+use crate::gossip::{ClientError, Gossip};
 use crate::http;
 use crate::ports::SystemClock;
 use crate::sqlite::SqliteHeads;
@@ -96,6 +98,12 @@ pub enum ServeError {
     /// The state is not one to go on from.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The evidence against logs could not be counted.
+    #[error("cannot read the fork evidence")]
+    Evidence(#[from] ConvictError),
+    /// No HTTP client for gossip.
+    #[error("cannot make the client of gossip")]
+    Client(#[from] ClientError),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -188,13 +196,23 @@ pub async fn serve(
     }
     let store = SqliteHeads::new(pool.clone());
     let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
+    let gossip = Gossip::new(Arc::clone(&witness), config.gossip)?;
     let served = async {
         witness.verify_state().await?;
+        // An alarm outlives the process that raised it.
+        if witness.count_forks().await? > 0 {
+            tracing::error!("there is evidence that a followed log has forked; see gossip/v1/forks and the runbook");
+        }
         let listener = bind(config.listen).await?;
         let address = listener.local_addr().map_err(|source| BindError::Refused { address: config.listen, source })?;
         tracing::info!(%address, scheme = scheme(tls.as_ref()), "listens");
         on_ready(address);
-        serve_until(listener, tls, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await;
+        let served = serve_until(listener, tls, http::router(witness, http::REQUEST_TIMEOUT), shutdown);
+        tokio::select! {
+            () = served => {}
+            // It has no end of its own, and ends at whatever it waits for: every step of it may be cut off.
+            () = gossip.run() => {}
+        }
         Ok(())
     }
     .await;

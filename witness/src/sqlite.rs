@@ -8,6 +8,8 @@ use countermark_tlog::size::TreeSize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
+mod forks;
+
 use crate::ports::{CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap, UnixSeconds};
 
 /// The heads of a witness in its state file.

@@ -100,7 +100,7 @@ pub async fn get(address: SocketAddr, path: &str) -> Answer {
 }
 
 /// One request on a connection of its own.
-async fn exchange(address: SocketAddr, line: &str, body: Vec<u8>) -> Answer {
+pub async fn exchange(address: SocketAddr, line: &str, body: Vec<u8>) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head =
         format!("{line} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
