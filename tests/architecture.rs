@@ -237,7 +237,7 @@ fn cargo_tree(packages: &[&str]) -> BTreeSet<String> {
 #[test]
 fn witness_and_vault_stay_small_programs() {
     const CASES: [(&str, &[&str]); 2] = [
-        ("countermark-witness", &["sqlx-postgres", "openraft", "cedar-policy", "opaque-ke", "reqwest", "snow", "redb"]),
+        ("countermark-witness", &["sqlx-postgres", "openraft", "cedar-policy", "opaque-ke", "snow", "redb"]),
         ("countermark-vault", &["sqlx", "sqlx-core", "cedar-policy"]),
     ];
     for (program, weight) in CASES {
