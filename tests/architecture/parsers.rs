@@ -81,6 +81,8 @@ const PARSERS: &[(&str, Reads)] = &[
     ("src/log/src/witness_client.rs", Own("the URL of a witness in the log's own policy")),
     ("src/tlog/src/checkpoint.rs", Fuzzed(&["checkpoint"])),
     ("src/tlog/src/entry_bundle.rs", Fuzzed(&["entry_bundle"])),
+    ("src/tlog/src/fork.rs", Fuzzed(&["fork_evidence"])),
+    ("src/tlog/src/gossip.rs", Fuzzed(&["gossip"])),
     ("src/tlog/src/log_list.rs", Fuzzed(&["log_list"])),
     ("src/tlog/src/note.rs", Fuzzed(&["note", "vkey"])),
     ("src/tlog/src/policy.rs", Fuzzed(&["policy"])),

@@ -117,7 +117,7 @@ fn every_field_of_the_runbooks_configurations_is_known() {
     let files = ["witness/src/config.rs", "src/log/src/config.rs", "src/log/src/config/namespace.rs"];
     let others = ["src/log/src/config/database.rs", "src/countersigner/src/config.rs", "src/bundle/src/key.rs"];
     let others = others.into_iter().chain(["src/log/src/objects/access.rs", "src/log/src/config/limits.rs"]);
-    let others = others.chain(["src/service/src/tls.rs"]);
+    let others = others.chain(["src/service/src/tls.rs", "witness/src/config/gossip.rs"]);
     let files = files.into_iter().chain(others).chain(["vault/src/config.rs", "vault/src/config/fleet.rs"]);
     let sources: String = files.map(document).collect();
     let runbook = document("RUNBOOK.md");

@@ -24,7 +24,10 @@ use countermark_signer_policy::access_token::{Audience, KeySet, Scope};
 use countermark_tests::root;
 use countermark_tlog::checkpoint::SignedCheckpoint;
 use countermark_tlog::cosignature::{Cosignature, cosignature_message};
+use countermark_tlog::fork::{ForkKind, UntrustedForkEvidence};
+use countermark_tlog::gossip::HeadPage;
 use countermark_tlog::hash::leaf_hash;
+use countermark_tlog::note::VerifierKey;
 use countermark_tlog::policy::Policy;
 use countermark_tlog::proof::verify_consistency;
 use countermark_tlog::tlog_proof::TlogProof;
@@ -39,7 +42,7 @@ use crate::world::World;
 type Check = fn(&World);
 
 /// One check for each example.
-const CHECKS: [(&str, Check); 73] = [
+const CHECKS: [(&str, Check); 76] = [
     ("access-token", access_token),
     ("access-token-claims", access_token_claims),
     ("access-token-header", access_token_header),
@@ -75,6 +78,9 @@ const CHECKS: [(&str, Check); 73] = [
     }),
     ("export", http::export),
     ("floor", floor),
+    ("fork-evidence", fork_evidence),
+    ("fork-vkey", fork_evidence),
+    ("gossip-heads", gossip_heads),
     ("head-register", http::head_register),
     ("http-consistency", http::consistency),
     ("http-inclusion", http::inclusion),
@@ -306,6 +312,20 @@ fn add_checkpoint(world: &World) {
     let (head, floor) = (signed_checkpoint.checkpoint(), &world.floor);
     assert_eq!((request.old, head), (floor.size, world.head().checkpoint()));
     verify_consistency(floor.size, floor.root, head.size, head.root, &request.proof).unwrap();
+}
+
+fn fork_evidence(world: &World) {
+    let evidence = UntrustedForkEvidence::parse(world.bytes("fork-evidence")).unwrap();
+    assert_eq!(evidence.to_bytes(), world.bytes("fork-evidence"));
+    let verified = evidence.verify(&[VerifierKey::parse(world.line("fork-vkey")).unwrap()]).unwrap();
+    assert_eq!((verified.smaller().size.get(), verified.larger().size.get()), (3, 4));
+    assert!(matches!(verified.kind(), ForkKind::NotGrown { .. }));
+}
+
+fn gossip_heads(world: &World) {
+    let page = HeadPage::parse(world.bytes("gossip-heads")).unwrap();
+    assert_eq!(page.to_bytes(), world.bytes("gossip-heads"));
+    assert_eq!(page.heads(), [SignedCheckpoint::parse(world.bytes("checkpoint")).unwrap()]);
 }
 
 fn receipt(world: &World) {

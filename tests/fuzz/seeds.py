@@ -120,6 +120,8 @@ SEEDS = {
     "evidence_manifest": [EXAMPLES["evidence-manifest"]],
     "export": [b"e" + EXAMPLES["export"], b"c" + CHECKPOINT, b"t" + EXAMPLES["trust"]],
     "floor": [EXAMPLES["floor"]],
+    "fork_evidence": [EXAMPLES["fork-evidence"]],
+    "gossip": [EXAMPLES["gossip-heads"], b"consistent\nbehind\nfork " + b"0" * 64 + b"\n", b"0" * 64 + b"\n"],
     "json": [EXAMPLES["public-key"], EXAMPLES["statement"], b'{"a":[1,"\\u00e4",true,null,{}]}'],
     "key_file": [EXAMPLES["key-file"]],
     "key_set": [EXAMPLES["key-set"]],

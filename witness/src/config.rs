@@ -11,6 +11,11 @@
 //! # metrics_listen = "127.0.0.1:9381"  # without it: no metrics
 //!
 //! # log_lists = ["log-list-10qps-4klogs.1"] # logs of the public witness network, in its own format
+//! # [gossip]                           # without it: peers may ask and tell, none is asked or told
+//! # peers = ["https://witness-2.example.org"]
+//! # interval_seconds = 60
+//! # webhook = "https://pager.example.org/hook" # is POSTed a JSON document when a log has forked
+//!
 //! # [tls]                              # without it: plain HTTP
 //! # certificate_file = "fullchain.pem"
 //! # private_key_file = "privkey.pem"
@@ -19,10 +24,12 @@
 //! origin = "authority.example.org/fleet"
 //! vkeys = ["authority.example.org/fleet+0b92e1ef+AbC…"]
 //! requests_per_day = 86400             # without it: one a second; at most 64 at once
+//! # url = "https://authority.example.org/fleet" # the log's monitoring prefix: its tiles relate heads in gossip
 //! ```
 //!
 //! Paths are relative to the folder of the file. A field that is not known is refused.
 
+mod gossip;
 mod settings;
 
 use std::fs::File;
@@ -38,6 +45,7 @@ use countermark_tlog::note::{KeyName, NoteError};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use gossip::{GossipConfig, GossipConfigError, PEERS_MAX};
 pub use settings::WitnessSettings;
 
 use crate::budget::REQUESTS_PER_DAY;
@@ -64,6 +72,8 @@ pub struct Config {
     pub head_register: PathBuf,
     /// Where `GET /metrics` is served; without it, nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// With whom heads are exchanged.
+    pub gossip: GossipConfig,
     /// The logs that are followed.
     pub(crate) logs: FollowedLogs,
 }
@@ -112,6 +122,9 @@ pub enum ConfigError {
         /// Why.
         source: LogListError,
     },
+    /// `[gossip]`, or the `url` of a log, was refused.
+    #[error("gossip cannot be configured so")]
+    Gossip(#[from] GossipConfigError),
     /// A log of the configuration or of a list was refused.
     #[error("the log {origin:?} cannot be followed")]
     Log {
@@ -147,7 +160,9 @@ impl Config {
     fn check(text: ConfigText, folder: &Path) -> Result<Config, ConfigError> {
         let name = KeyName::new(&text.name).map_err(|source| ConfigError::Name { name: text.name, source })?;
         let mut logs = FollowedLogs::default();
+        let mut log_urls = Vec::new();
         for log in text.logs {
+            log_urls.extend(log.url.map(|url| (log.origin.clone(), url)));
             let requests_per_day = log.requests_per_day.unwrap_or(REQUESTS_PER_DAY);
             logs.follow(&log.origin, &log.vkeys, requests_per_day)
                 .map_err(|source| ConfigError::Log { origin: log.origin, source })?;
@@ -166,6 +181,7 @@ impl Config {
             ml_dsa_44_key_file: text.ml_dsa_44_key_file.map(|file| folder.join(file)),
             passphrase_file: folder.join(text.passphrase_file),
             state: folder.join(text.state),
+            gossip: GossipConfig::check(&text.gossip.unwrap_or_default(), log_urls)?,
             logs,
         })
     }
@@ -205,6 +221,7 @@ struct ConfigText {
     state: PathBuf,
     head_register: Option<PathBuf>,
     metrics_listen: Option<SocketAddr>,
+    gossip: Option<gossip::GossipText>,
     /// May be missing: a witness is made before the logs that name it in their policies.
     #[serde(rename = "log", default)]
     logs: Vec<LogText>,
@@ -219,6 +236,7 @@ struct LogText {
     origin: String,
     vkeys: Vec<String>,
     requests_per_day: Option<u64>,
+    url: Option<String>,
 }
 
 #[cfg(test)]

@@ -24,9 +24,11 @@ use tower_http::timeout::TimeoutLayer;
 use crate::authenticate::AuthenticateError;
 use crate::decide::Refusal;
 use crate::metrics;
-use crate::ports::{Clock, HeadStore};
+use crate::ports::{Clock, ForkStore};
 use crate::subtree::SignSubtreeError;
 use crate::witness::{AddCheckpointError, Witness};
+
+mod gossip;
 
 /// How long a request may take, from its first byte to its answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,11 +43,12 @@ const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json"
 ///
 /// A request that takes longer than `timeout` is dropped, which is a crash at the step it had reached, and
 /// answered with 503.
-pub fn router<Store: HeadStore, Time: Clock>(witness: Arc<Witness<Store, Time>>, timeout: Duration) -> Router {
+pub fn router<Store: ForkStore, Time: Clock>(witness: Arc<Witness<Store, Time>>, timeout: Duration) -> Router {
     Router::new()
         .route("/add-checkpoint", post(add_checkpoint::<Store, Time>))
         .route("/sign-subtree", post(sign_subtree::<Store, Time>))
         .route("/{origin_hash}/checkpoint", get(newest_checkpoint::<Store, Time>))
+        .merge(gossip::routes::<Store, Time>())
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready::<Store, Time>))
         .layer(DefaultBodyLimit::max(ADD_CHECKPOINT_BYTES_MAX))
@@ -63,7 +66,7 @@ pub fn metrics_router(recorder: PrometheusHandle) -> Router {
 }
 
 /// Ready is a witness whose state can be read and written; alive (`/healthz`) is one that answers.
-async fn ready<Store: HeadStore, Time: Clock>(State(witness): State<Arc<Witness<Store, Time>>>) -> Response {
+async fn ready<Store: ForkStore, Time: Clock>(State(witness): State<Arc<Witness<Store, Time>>>) -> Response {
     match witness.check().await {
         Ok(()) => "ready".into_response(),
         Err(error) => {
@@ -73,7 +76,7 @@ async fn ready<Store: HeadStore, Time: Clock>(State(witness): State<Arc<Witness<
     }
 }
 
-async fn add_checkpoint<Store: HeadStore, Time: Clock>(
+async fn add_checkpoint<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -94,7 +97,7 @@ async fn add_checkpoint<Store: HeadStore, Time: Clock>(
     }
 }
 
-async fn sign_subtree<Store: HeadStore, Time: Clock>(
+async fn sign_subtree<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -123,6 +126,7 @@ fn subtree_answer_to(error: SignSubtreeError) -> Response {
         SignSubtreeError::Range(_) => (StatusCode::BAD_REQUEST, "no-subtree"),
         SignSubtreeError::BadSignature { .. } => (StatusCode::FORBIDDEN, "not-signed"),
         SignSubtreeError::UnknownCheckpoint { .. } => (StatusCode::NOT_FOUND, "never-cosigned"),
+        SignSubtreeError::Forked { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "fork"),
         SignSubtreeError::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
         SignSubtreeError::Sign(_) | SignSubtreeError::Store(_) => {
             tracing::error!(error = causes(&error), "fault: no subtree was signed");
@@ -132,7 +136,7 @@ fn subtree_answer_to(error: SignSubtreeError) -> Response {
     problem(status, kind, &causes(&error))
 }
 
-async fn newest_checkpoint<Store: HeadStore, Time: Clock>(
+async fn newest_checkpoint<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
     Path(origin_hash): Path<String>,
 ) -> Response {
@@ -169,7 +173,11 @@ fn answer_to(error: &AddCheckpointError) -> Response {
             Refusal::Fork { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "fork"),
             Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "inconsistent"),
         },
-        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => return fault(),
+        AddCheckpointError::Forked { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "fork"),
+        AddCheckpointError::Evidence(_)
+        | AddCheckpointError::Clock(_)
+        | AddCheckpointError::Cosign(_)
+        | AddCheckpointError::Store(_) => return fault(),
     };
     problem(status, kind, &causes(error))
 }
@@ -181,8 +189,12 @@ fn outcome_of(error: &AddCheckpointError) -> &'static str {
         AddCheckpointError::Throttled { .. } => "throttled",
         AddCheckpointError::NotAdmitted(Refusal::OtherOldSize { .. }) => "conflict",
         AddCheckpointError::NotAdmitted(Refusal::Fork { .. } | Refusal::Proof(_)) => "inconsistent",
+        AddCheckpointError::Forked { .. } => "forked",
         AddCheckpointError::NotAdmitted(Refusal::OldAboveSize { .. } | Refusal::OtherEmptyRoot { .. }) => "refused",
-        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => "fault",
+        AddCheckpointError::Clock(_)
+        | AddCheckpointError::Cosign(_)
+        | AddCheckpointError::Evidence(_)
+        | AddCheckpointError::Store(_) => "fault",
     }
 }
 
@@ -224,10 +236,16 @@ fn report(error: &AddCheckpointError) {
         AddCheckpointError::NotAuthentic(_) => {
             tracing::debug!(error = causes(error), "not cosigned");
         }
-        AddCheckpointError::NotAdmitted(_) | AddCheckpointError::Throttled { .. } => {
+        // It was an error when it was found.
+        AddCheckpointError::NotAdmitted(_)
+        | AddCheckpointError::Throttled { .. }
+        | AddCheckpointError::Forked { .. } => {
             tracing::info!(error = causes(error), "not cosigned");
         }
-        AddCheckpointError::Clock(_) | AddCheckpointError::Cosign(_) | AddCheckpointError::Store(_) => {
+        AddCheckpointError::Evidence(_)
+        | AddCheckpointError::Clock(_)
+        | AddCheckpointError::Cosign(_)
+        | AddCheckpointError::Store(_) => {
             tracing::error!(error = causes(error), "fault: not cosigned");
         }
     }

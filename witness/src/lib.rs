@@ -10,10 +10,11 @@
 //! Source: <https://c2sp.org/tlog-witness>, <https://c2sp.org/tlog-cosignature>.
 //!
 //! ```text
-//! http -> witness -> ports <- sqlite, clock
+//! http, gossip -> witness -> ports <- sqlite, clock
 //!           |-- logs: whose checkpoints, under which keys
 //!           |-- authenticate, decide: pure
 //!           |-- register: how far the state has come, beside the key
+//!           |-- conviction: heads and evidence that others show, and the end of cosigning
 //!           `-- cosigner: makes and checks the cosignature
 //! ```
 #![forbid(unsafe_code)]
@@ -23,8 +24,10 @@ mod authenticate;
 mod budget;
 pub mod command;
 mod config;
+mod conviction;
 mod cosigner;
 mod decide;
+mod gossip;
 mod http;
 mod logs;
 mod metrics;
@@ -39,7 +42,7 @@ mod witness;
 mod testkit;
 
 pub use budget::{BURST_MAX, REQUESTS_PER_DAY, REQUESTS_PER_DAY_MAX};
-pub use config::{Config, ConfigError, WitnessSettings};
+pub use config::{Config, ConfigError, GossipConfig, GossipConfigError, PEERS_MAX, WitnessSettings};
 pub use cosigner::KeyError;
 pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};
 pub use ports::StoreError;

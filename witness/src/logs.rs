@@ -1,6 +1,7 @@
 //! The logs that the witness follows, and what makes a checkpoint theirs.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use countermark_tlog::checkpoint::{CheckpointError, Origin};
@@ -127,6 +128,13 @@ impl FollowedLogs {
     /// The log that monitors ask for under `path`.
     pub fn at_path(&self, path: &str) -> Option<&Origin> {
         self.by_path.get(path)
+    }
+
+    /// The logs in the order of their hashes, from the first after this hash.
+    pub fn after(&self, origin_hash: Option<&str>) -> impl Iterator<Item = &Origin> {
+        let after = origin_hash.map(|hash| format!("{hash}/checkpoint"));
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_path.range::<String, _>((from, Bound::Unbounded)).map(|(_, origin)| origin)
     }
 
     /// The logs, in the order of their origins.

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use countermark_tlog::checkpoint::Origin;
 use countermark_tlog::cosignature::TIMESTAMP_MAX;
+use countermark_tlog::fork::{ForkId, VerifiedForkEvidence};
 use countermark_tlog::hash::RootHash;
 use countermark_tlog::size::TreeSize;
 use thiserror::Error;
@@ -148,6 +149,48 @@ pub trait HeadStore: Send + Sync + 'static {
 
     /// Writes, to say whether state and register can be read and written; the answer may be a second old.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The most evidence that is kept of one log. One piece convicts it; a log could sign any number.
+pub const FORKS_OF_A_LOG_MAX: usize = 16;
+
+/// What became of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is durable, and was not before.
+    New,
+    /// It was durable already.
+    Already,
+    /// There is enough of this log; nothing changed.
+    Enough,
+}
+
+/// The evidence that a witness keeps, and the heads that it can contradict a log with.
+///
+/// From the moment at which evidence is durable, [`HeadStore::swap`] fails for its log.
+pub trait ForkStore: HeadStore {
+    /// Evidence against a log, if there is any.
+    fn fork_of(&self, origin: &Origin) -> impl Future<Output = Result<Option<ForkId>, StoreError>> + Send;
+
+    /// Keeps evidence, in one durable transaction. After an error the outcome is unknown; keeping it again is safe.
+    fn keep_fork(
+        &self,
+        evidence: &VerifiedForkEvidence,
+        found_at: UnixSeconds,
+    ) -> impl Future<Output = Result<Kept, StoreError>> + Send;
+
+    /// The bytes of evidence.
+    fn fork(&self, id: ForkId) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
+    /// The names of all evidence, the newest first, at most [`countermark_tlog::gossip::FORK_IDS_MAX`].
+    fn forks(&self) -> impl Future<Output = Result<Vec<ForkId>, StoreError>> + Send;
+
+    /// The checkpoint of this size that was cosigned, ever: text and the log's lines.
+    fn cosigned_at(
+        &self,
+        origin: &Origin,
+        size: TreeSize,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 }
 
 /// Why the store gave no answer. All of them are faults; none says anything about what is stored.

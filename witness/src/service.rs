@@ -17,7 +17,9 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::config::{Config, marker};
+use crate::conviction::ConvictError;
 use crate::cosigner::{Cosigner, KeyError};
+use crate::gossip::{ClientError, Gossip};
 use crate::http;
 use crate::metrics;
 use crate::ports::SystemClock;
@@ -107,6 +109,12 @@ pub enum ServeError {
     /// The state is not one to go on from.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The evidence against logs could not be counted.
+    #[error("cannot read the fork evidence")]
+    Evidence(#[from] ConvictError),
+    /// No HTTP client for gossip.
+    #[error("cannot make the client of gossip")]
+    Client(#[from] ClientError),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -237,14 +245,24 @@ async fn serve_state(
     };
     metrics::began(config.logs.count());
     let witness = Arc::new(Witness::new(config.logs, cosigner, store, SystemClock));
+    let gossip = Gossip::new(Arc::clone(&witness), config.gossip)?;
     witness.verify_state().await?;
+    // An alarm outlives the process that raised it.
+    if witness.count_forks().await? > 0 {
+        tracing::error!("there is evidence that a followed log has forked; see gossip/v1/forks and the runbook");
+    }
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|source| BindError::Refused { address: config.listen, source })?;
     tracing::info!(%address, scheme = scheme(tls.as_ref()), "listens");
     on_ready(address);
     let (ended, end) = watch::channel(());
     let serving = async {
-        serve_until(listener, tls, http::router(witness, http::REQUEST_TIMEOUT), shutdown).await;
+        let served = serve_until(listener, tls, http::router(witness, http::REQUEST_TIMEOUT), shutdown);
+        tokio::select! {
+            () = served => {}
+            // It has no end of its own, and ends at whatever it waits for: every step of it may be cut off.
+            () = gossip.run() => {}
+        }
         drop(ended);
     };
     let measuring = async {

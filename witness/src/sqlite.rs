@@ -4,6 +4,7 @@
 //! `migrations/sqlite/witness`.
 
 mod batch;
+mod forks;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

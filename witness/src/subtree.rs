@@ -1,12 +1,13 @@
 //! `sign-subtree`: a signature on a part of a tree that the witness has cosigned.
 //!
 //! It changes no state and says nothing about time: what is signed follows, by proof, from a head that carries this
-//! witness's cosignature or is its newest. Only ML-DSA-44 signs subtrees; a witness without such a key does not offer it.
+//! witness's cosignature or is one that it remembers. Of a log that has forked nothing is signed any more. Only ML-DSA-44 signs subtrees; a witness without such a key does not offer it.
 //!
 //! Source: <https://c2sp.org/tlog-witness>, sign-subtree.
 
-use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
 use countermark_tlog::cosignature::{Cosignature, CosignatureError};
+use countermark_tlog::fork::ForkId;
 use countermark_tlog::note::{NoteSignature, SignatureType, VerifierKey};
 use countermark_tlog::size::TreeSize;
 use countermark_tlog::subtree::{Subtree, SubtreeError};
@@ -14,7 +15,7 @@ use countermark_tlog::witness_wire::{SignSubtreeRequest, WitnessWireError};
 use thiserror::Error;
 
 use crate::cosigner::CosignError;
-use crate::ports::{Clock, HeadId, HeadState, HeadStore, StoreError};
+use crate::ports::{Clock, ForkStore, HeadState, StoreError};
 use crate::witness::{Witness, note_bytes};
 
 /// Why a subtree was not signed.
@@ -32,6 +33,14 @@ pub enum SignSubtreeError {
         /// What the checkpoint names.
         origin: Origin,
     },
+    /// Refused for good: there is evidence that the log has forked.
+    #[error("the log {origin} has forked; the evidence is {evidence}")]
+    Forked {
+        /// The log.
+        origin: Origin,
+        /// Which evidence.
+        evidence: ForkId,
+    },
     /// Refused: the range is no subtree of the checkpoint's tree.
     #[error("the range is no subtree")]
     Range(#[source] SubtreeError),
@@ -43,7 +52,7 @@ pub enum SignSubtreeError {
         /// Why.
         source: CosignatureError,
     },
-    /// Conflict: the checkpoint does not carry this witness's cosignature and is not its newest; try from the one given.
+    /// Conflict: this witness has not cosigned the checkpoint; try from the one given.
     #[error("the reference checkpoint of size {size} is not known here")]
     UnknownCheckpoint {
         /// Its size.
@@ -62,7 +71,7 @@ pub enum SignSubtreeError {
     Store(#[from] StoreError),
 }
 
-impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
+impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
     /// Answers one `sign-subtree` with the signature line. Reads the state at most, and may read an old one.
     pub async fn sign_subtree(&self, body: &[u8]) -> Result<String, SignSubtreeError> {
         if !self.cosigner().vkeys().any(|key| signs_subtrees(&key)) {
@@ -73,6 +82,9 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         let Some(log_keys) = self.logs().keys_of(origin) else {
             return Err(SignSubtreeError::UnknownOrigin { origin: origin.clone() });
         };
+        if let Some(evidence) = self.store().fork_of(origin).await? {
+            return Err(SignSubtreeError::Forked { origin: origin.clone(), evidence });
+        }
         let subtree = Subtree::new(request.start, request.end).map_err(SignSubtreeError::Range)?;
         let size = request.checkpoint.size;
         if subtree.end() > size.get() {
@@ -103,7 +115,7 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         Ok(())
     }
 
-    /// Whether the checkpoint is one that this witness cosigned: by its own signature on it, or by its newest head.
+    /// Whether the checkpoint is one that this witness cosigned: by its own signature on it, or by the heads it remembers.
     async fn check_checkpoint(&self, request: &SignSubtreeRequest) -> Result<(), SignSubtreeError> {
         let mut is_ours = false;
         for key in self.cosigner().vkeys() {
@@ -115,14 +127,19 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         if is_ours {
             return Ok(());
         }
-        let size = request.checkpoint.size;
-        match self.store().read(&request.checkpoint.origin).await? {
-            HeadState::Cosigned(head) if head.id == (HeadId { size, root: request.checkpoint.root }) => Ok(()),
-            HeadState::Cosigned(head) => {
-                Err(SignSubtreeError::UnknownCheckpoint { size, known: Some(note_bytes(&head)) })
+        let Checkpoint { origin, size, root } = &request.checkpoint;
+        // What is answered here is stamped with no time, and is true of a head that the register does not cover yet.
+        if let Some(cosigned) = self.store().cosigned_at(origin, *size).await? {
+            let stored = SignedCheckpoint::parse_allowing_extensions(&cosigned);
+            if stored.is_ok_and(|stored| stored.checkpoint().root == *root) {
+                return Ok(());
             }
-            HeadState::NeverCosigned => Err(SignSubtreeError::UnknownCheckpoint { size, known: None }),
         }
+        let known = match self.store().read_to_show(origin).await? {
+            HeadState::Cosigned(head) => Some(note_bytes(&head)),
+            HeadState::NeverCosigned => None,
+        };
+        Err(SignSubtreeError::UnknownCheckpoint { size: *size, known })
     }
 }
 

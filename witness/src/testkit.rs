@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::cosigner::Cosigner;
 use crate::logs::FollowedLogs;
-use crate::ports::{Clock, ClockError, HeadStore, UnixSeconds};
+use crate::ports::{Clock, ClockError, ForkStore, UnixSeconds};
 use crate::witness::Witness;
 use log::TestLog;
 
@@ -126,7 +126,7 @@ pub fn witness_keys() -> Vec<VerifierKey> {
 }
 
 /// A witness of these logs with a good key.
-pub fn witness<Store: HeadStore>(logs: &[&TestLog], store: Store, clock: &TestClock) -> Witness<Store, TestClock> {
+pub fn witness<Store: ForkStore>(logs: &[&TestLog], store: Store, clock: &TestClock) -> Witness<Store, TestClock> {
     let followed = following(logs);
     let cosigner = cosigner(&followed);
     Witness::new(followed, cosigner, store, clock.clone())

@@ -8,21 +8,26 @@ use std::time::Duration;
 
 use countermark_tlog::checkpoint::{CheckpointError, Origin, SignedCheckpoint};
 use countermark_tlog::cosignature::{Cosignature, CosignatureError};
+use countermark_tlog::fork::ForkId;
+use countermark_tlog::gossip::HeadPage;
+use countermark_tlog::size::TreeSize;
 use thiserror::Error;
 
-use crate::authenticate::{AuthenticateError, authenticate};
+use crate::authenticate::{AuthenticCheckpoint, AuthenticateError, authenticate};
+use crate::conviction::{Bell, ConvictError};
 use crate::cosigner::{CosignError, Cosigner};
 use crate::decide::{Refusal, decide};
 use crate::logs::FollowedLogs;
 use crate::metrics;
-use crate::ports::{Clock, ClockError, CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap};
+use crate::ports::{Clock, ClockError, CosignedHead, ForkStore, HeadId, HeadState, StoreError, Swap};
 
 /// A witness over a store and a clock.
 pub struct Witness<Store, Time> {
-    logs: FollowedLogs,
+    pub(crate) logs: FollowedLogs,
     cosigner: Cosigner,
-    store: Store,
-    clock: Time,
+    pub(crate) store: Store,
+    pub(crate) clock: Time,
+    pub(crate) bell: Bell,
 }
 
 /// Why a checkpoint was not cosigned.
@@ -42,6 +47,17 @@ pub enum AddCheckpointError {
     /// Refused, or a conflict, in view of what was cosigned before.
     #[error(transparent)]
     NotAdmitted(#[from] Refusal),
+    /// Refused for good: there is evidence that the log forked.
+    #[error("the log {origin} has forked: its evidence is gossip/v1/forks/{evidence}")]
+    Forked {
+        /// The log.
+        origin: Origin,
+        /// The name of the evidence.
+        evidence: ForkId,
+    },
+    /// Fault: evidence of a fork was not kept.
+    #[error("the evidence of a fork was not kept")]
+    Evidence(#[source] ConvictError),
     /// Fault: no usable time.
     #[error(transparent)]
     Clock(#[from] ClockError),
@@ -91,10 +107,10 @@ pub enum StateError {
     },
 }
 
-impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
+impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
     /// Puts a witness together.
     pub fn new(logs: FollowedLogs, cosigner: Cosigner, store: Store, clock: Time) -> Self {
-        Self { logs, cosigner, store, clock }
+        Self { logs, cosigner, store, clock, bell: Bell::default() }
     }
 
     /// Whose checkpoints are cosigned.
@@ -125,6 +141,11 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
             .map_err(|retry_after| AddCheckpointError::Throttled { origin: origin.clone(), retry_after })?;
         // 1. Read what is durable. A crash here, or an error, has changed nothing.
         let state = self.store.read(&origin).await?;
+        // A log with evidence against it is never cosigned past it. Evidence that comes after this line stops step 4.
+        if let Some(evidence) = self.store.fork_of(&origin).await? {
+            return Err(AddCheckpointError::Forked { origin, evidence });
+        }
+        self.keep_contradiction(&request.checkpoint, &state).await?;
         // 2. Verify everything against it. A crash here has changed nothing.
         let admitted = decide(&state, request, self.clock.now()?).inspect_err(|refusal| {
             if matches!(refusal, Refusal::Fork { .. } | Refusal::Proof(_)) {
@@ -156,6 +177,23 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         self.store.check().await
     }
 
+    /// Keeps the evidence if the log signed another root of a size that was cosigned, whatever else the request says.
+    async fn keep_contradiction(
+        &self,
+        checkpoint: &AuthenticCheckpoint,
+        state: &HeadState,
+    ) -> Result<(), AddCheckpointError> {
+        // Sizes above the newest were never cosigned. The empty tree has one root, which `decide` looks at.
+        let id = checkpoint.id();
+        if id.size > state.size() || id.size == TreeSize::ZERO || state.id() == Some(id) {
+            return Ok(());
+        }
+        match SignedCheckpoint::parse_allowing_extensions(&checkpoint.to_bytes()) {
+            Ok(signed) => self.contradicted(&signed).await.map(drop).map_err(AddCheckpointError::Evidence),
+            Err(source) => Err(AuthenticateError::MalformedCheckpoint(source).into()),
+        }
+    }
+
     /// The newest cosigned checkpoint of the log under `path`: the log's verified signatures, then ours.
     ///
     /// `None` for a log that is not followed or was never cosigned.
@@ -166,6 +204,28 @@ impl<Store: HeadStore, Time: Clock> Witness<Store, Time> {
         match self.store.read_to_show(origin).await? {
             HeadState::NeverCosigned => Ok(None),
             HeadState::Cosigned(head) => Ok(Some(note_bytes(&head))),
+        }
+    }
+
+    /// A page of the newest cosigned heads, in the order of the logs' hashes, after the log of this hash.
+    pub async fn newest_heads(&self, after: Option<&str>) -> Result<HeadPage, ConvictError> {
+        let mut page = HeadPage::default();
+        for origin in self.logs.after(after) {
+            let HeadState::Cosigned(head) = self.store.read_to_show(origin).await? else { continue };
+            let head = SignedCheckpoint::parse_allowing_extensions(&note_bytes(&head))
+                .map_err(|source| ConvictError::Stored { origin: origin.clone(), source })?;
+            if !page.push(head) {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// The checkpoint of exactly this size that was cosigned, of the log with this hash: the log's signatures alone.
+    pub async fn head_at(&self, origin_hash: &str, size: TreeSize) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.logs.at_path(&format!("{origin_hash}/checkpoint")) {
+            Some(origin) => self.store.cosigned_at(origin, size).await,
+            None => Ok(None),
         }
     }
 
@@ -198,7 +258,7 @@ fn verify_stored(origin: &Origin, head: &CosignedHead, cosigner: &Cosigner) -> R
     if (&checkpoint.origin, id) != (origin, head.id) {
         return Err(StateError::OtherHead { origin: origin.clone() });
     }
-    let mut cosigned = 0_usize;
+    let mut valid = 0_usize;
     for own_key in cosigner.vkeys() {
         // A key that the witness was given later has no line on older heads.
         let Some(line) = stored.note().signature_of(own_key) else { continue };
@@ -207,12 +267,12 @@ fn verify_stored(origin: &Origin, head: &CosignedHead, cosigner: &Cosigner) -> R
             Ok(cosignature)
         });
         match cosignature {
-            Ok(cosignature) if cosignature.timestamp == head.cosigned_at.get() => cosigned = cosigned.saturating_add(1),
+            Ok(cosignature) if cosignature.timestamp == head.cosigned_at.get() => valid = valid.saturating_add(1),
             Ok(_) => return Err(StateError::OtherHead { origin: origin.clone() }),
             Err(source) => return Err(StateError::Cosignature { origin: origin.clone(), source }),
         }
     }
-    if cosigned > 0 { Ok(()) } else { Err(StateError::OtherWitness { origin: origin.clone() }) }
+    if valid > 0 { Ok(()) } else { Err(StateError::OtherWitness { origin: origin.clone() }) }
 }
 
 #[cfg(test)]

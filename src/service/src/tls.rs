@@ -314,6 +314,12 @@ impl ResolvesServerCert for Pair {
     }
 }
 
+/// Makes the one TLS provider the process's own, for HTTP clients, which look for it there; once is enough.
+pub fn install_provider() {
+    // An error means that it is installed already.
+    let _ = aws_lc_rs::default_provider().install_default();
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }

@@ -28,6 +28,8 @@ pub mod tree;
 // The texts.
 pub mod checkpoint;
 pub mod cosignature;
+pub mod fork;
+pub mod gossip;
 pub mod log_list;
 pub mod note;
 pub mod policy;

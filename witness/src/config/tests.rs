@@ -178,3 +178,26 @@ fn a_file_that_is_missing_or_too_large_is_refused() {
     let config = Config::load(&path).unwrap();
     assert_eq!(config.state, folder.path().join("../witness.sqlite"));
 }
+
+#[test]
+fn gossip_is_off_unless_said_and_refused_by_name_where_it_cannot_be() {
+    let quiet = parse(HEAD).unwrap().gossip;
+    assert_eq!((quiet.peers.len(), quiet.interval.as_secs()), (0, 60));
+    let said = parse(&format!("{HEAD}[gossip]\npeers = [\"http://127.0.0.1:1/w\"]\ninterval_seconds = 5\n")).unwrap();
+    assert_eq!(said.gossip.peers[0].as_str(), "http://127.0.0.1:1/w/");
+    let check = |gossip: &str, expect: fn(&GossipConfigError) -> bool| {
+        let refused = parse(&format!("{HEAD}[gossip]\n{gossip}\n")).unwrap_err();
+        assert!(matches!(&refused, ConfigError::Gossip(error) if expect(error)), "{gossip}: {refused:?}");
+    };
+    let is_url = |error: &GossipConfigError| matches!(error, GossipConfigError::Url { .. });
+    for url in ["ftp://a.example", "https://user:secret@a.example", "https://a.example?q=1", "https://a.example#f", "a"]
+    {
+        check(&format!("peers = [{url:?}]"), is_url);
+    }
+    check("webhook = \"x\"", is_url);
+    let many = vec!["http://a.example"; PEERS_MAX + 1];
+    check(&format!("peers = {many:?}"), |error| matches!(error, GossipConfigError::Peers { found: 33 }));
+    for interval in [0, 86_401] {
+        check(&format!("interval_seconds = {interval}"), |error| matches!(error, GossipConfigError::Interval { .. }));
+    }
+}

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 use super::*;
+use crate::ports::HeadStore;
 use crate::testkit::log::{TestLog, request};
 use crate::testkit::stores::{Fate, FatedHeads, MemoryHeads};
 use crate::testkit::{BEGIN, TestClock, witness, witness_keys};
@@ -133,6 +134,8 @@ async fn every_refusal_has_its_status_and_changes_nothing() {
         ("the stored size, a proof too many", request(5, &[log.root(1).0], &log.checkpoint(5)), 422, "inconsistent"),
     ];
     let bench = Bench::at_five().await;
+    // So that the cases after a fork are met.
+    bench.store.forget_forks();
     let before = bench.store.read(&log.origin()).await.unwrap();
     for (case, body, status, kind) in cases {
         bench.post(body).await.is_problem(status, kind, case);

@@ -1,18 +1,51 @@
 //! Stores for tests: one in memory, and one around any other that fails and stalls on demand.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use countermark_tlog::checkpoint::Origin;
+use countermark_tlog::fork::{ForkId, VerifiedForkEvidence};
+use countermark_tlog::size::TreeSize;
 use tokio::sync::oneshot;
 
-use crate::ports::{CosignedHead, HeadId, HeadState, HeadStore, StoreError, Swap};
+use crate::ports::{CosignedHead, ForkStore, HeadId, HeadState, HeadStore, Kept, StoreError, Swap, UnixSeconds};
 use crate::register::{Generation, HeadRegister, RegisterError};
 
 /// A store in memory, the plainest reading of the port. Its clones are one store.
 #[derive(Clone, Default)]
-pub struct MemoryHeads(Arc<Mutex<BTreeMap<Origin, CosignedHead>>>);
+pub struct MemoryHeads(Arc<Mutex<BTreeMap<Origin, CosignedHead>>>, Arc<Mutex<Remembered>>);
+
+/// What a store never forgets.
+#[derive(Default)]
+struct Remembered {
+    cosigned: BTreeMap<(Origin, TreeSize), Vec<u8>>,
+    forks: BTreeMap<ForkId, VerifiedForkEvidence>,
+}
+
+impl ForkStore for MemoryHeads {
+    async fn fork_of(&self, origin: &Origin) -> Result<Option<ForkId>, StoreError> {
+        let remembered = self.1.lock().unwrap();
+        Ok(remembered.forks.iter().find(|(_, fork)| fork.origin() == origin).map(|(id, _)| *id))
+    }
+
+    async fn keep_fork(&self, evidence: &VerifiedForkEvidence, _: UnixSeconds) -> Result<Kept, StoreError> {
+        let new = self.1.lock().unwrap().forks.insert(evidence.id(), evidence.clone()).is_none();
+        Ok(if new { Kept::New } else { Kept::Already })
+    }
+
+    async fn fork(&self, id: ForkId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.1.lock().unwrap().forks.get(&id).map(VerifiedForkEvidence::to_bytes))
+    }
+
+    async fn forks(&self) -> Result<Vec<ForkId>, StoreError> {
+        Ok(self.1.lock().unwrap().forks.keys().copied().collect())
+    }
+
+    async fn cosigned_at(&self, origin: &Origin, size: TreeSize) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.1.lock().unwrap().cosigned.get(&(origin.clone(), size)).cloned())
+    }
+}
 
 impl HeadStore for MemoryHeads {
     async fn read(&self, origin: &Origin) -> Result<HeadState, StoreError> {
@@ -31,6 +64,11 @@ impl HeadStore for MemoryHeads {
         if stored.is_some_and(|head| head.cosigned_at > new.cosigned_at) {
             return Ok(if expected == Some(new.id) { Swap::NewerKept } else { Swap::Lost });
         }
+        let mut remembered = self.1.lock().unwrap();
+        if remembered.forks.values().any(|fork| fork.origin() == origin) {
+            return Err(StoreError::Write("the log has forked".into()));
+        }
+        remembered.cosigned.insert((origin.clone(), new.id.size), new.checkpoint.clone());
         heads.insert(origin.clone(), new.clone());
         Ok(Swap::Stored)
     }
@@ -63,11 +101,19 @@ pub struct FatedHeads<Inner> {
     inner: Inner,
     reads: Arc<Mutex<VecDeque<Fate>>>,
     swaps: Arc<Mutex<VecDeque<Fate>>>,
+    keeps: Arc<Mutex<VecDeque<Fate>>>,
+    forgets_forks: Arc<AtomicBool>,
 }
 
 impl<Inner> FatedHeads<Inner> {
     pub fn new(inner: Inner) -> Self {
-        Self { inner, reads: Arc::default(), swaps: Arc::default() }
+        Self {
+            inner,
+            reads: Arc::default(),
+            swaps: Arc::default(),
+            keeps: Arc::default(),
+            forgets_forks: Arc::default(),
+        }
     }
 
     pub fn next_reads(&self, fates: impl IntoIterator<Item = Fate>) {
@@ -76,6 +122,16 @@ impl<Inner> FatedHeads<Inner> {
 
     pub fn next_swaps(&self, fates: impl IntoIterator<Item = Fate>) {
         self.swaps.lock().unwrap().extend(fates);
+    }
+
+    /// The fates of keeping evidence; they never stall.
+    pub fn next_keeps(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.keeps.lock().unwrap().extend(fates);
+    }
+
+    /// From now on evidence is lost, so that a log goes on after a fork: what else refuses the other face is tested.
+    pub fn forget_forks(&self) {
+        self.forgets_forks.store(true, Ordering::SeqCst);
     }
 
     pub fn forget_fates(&self) {
@@ -186,5 +242,37 @@ impl HeadRegister for FatedRegister {
             Some(RegisterFate::FailSaved) | None => *value = (*value).max(Some(to)),
         }
         if fate.is_some() { Err(RegisterError::Damaged { path: "set by the test".into() }) } else { Ok(()) }
+    }
+}
+
+impl<Inner: ForkStore> ForkStore for FatedHeads<Inner> {
+    async fn fork_of(&self, origin: &Origin) -> Result<Option<ForkId>, StoreError> {
+        self.inner.fork_of(origin).await
+    }
+
+    async fn keep_fork(&self, evidence: &VerifiedForkEvidence, at: UnixSeconds) -> Result<Kept, StoreError> {
+        if self.forgets_forks.load(Ordering::SeqCst) {
+            return Ok(Kept::Already);
+        }
+        match next(&self.keeps) {
+            Fate::Pass | Fate::Stall(..) => self.inner.keep_fork(evidence, at).await,
+            Fate::FailUnsaved => Err(StoreError::Write("set by the test".into())),
+            Fate::FailSaved => {
+                self.inner.keep_fork(evidence, at).await?;
+                Err(StoreError::Write("set by the test".into()))
+            }
+        }
+    }
+
+    async fn fork(&self, id: ForkId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.fork(id).await
+    }
+
+    async fn forks(&self) -> Result<Vec<ForkId>, StoreError> {
+        self.inner.forks().await
+    }
+
+    async fn cosigned_at(&self, origin: &Origin, size: TreeSize) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.cosigned_at(origin, size).await
     }
 }

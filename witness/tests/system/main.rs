@@ -4,6 +4,7 @@
 
 mod binary;
 mod crashes;
+mod gossip;
 #[path = "../../src/testkit/log.rs"]
 mod log;
 mod service;

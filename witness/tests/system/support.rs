@@ -104,7 +104,7 @@ pub async fn try_post(address: SocketAddr, body: Vec<u8>) -> Option<Answer> {
     try_exchange(address, "POST /add-checkpoint", body).await
 }
 
-async fn exchange(address: SocketAddr, line: &str, body: Vec<u8>) -> Answer {
+pub async fn exchange(address: SocketAddr, line: &str, body: Vec<u8>) -> Answer {
     try_exchange(address, line, body).await.unwrap()
 }
 

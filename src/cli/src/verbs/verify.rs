@@ -1,4 +1,4 @@
-//! `countermark verify`: bundles and receipts, offline. Exit code 0 only if everything that was asked for was verified.
+//! `countermark verify`: bundles, receipts and fork evidence, offline. Exit code 0 only if everything that was asked for was verified.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ use countermark_client::receipt::{Logged, verify_receipt};
 use countermark_client::verify::{VerifyError, fetch_and_verify, verify_bundle_offline};
 use countermark_tlog::hash::{Hash, LeafHash};
 use serde_json::{Value, json};
+
+mod fork;
 
 use super::openssl;
 use crate::failure::{Class as _, Failure};
@@ -32,6 +34,11 @@ pub enum Command {
         after_help = "Example:\n  countermark verify receipt --trust trust.json --receipt 1.tlog-proof --entry entry.json"
     )]
     Receipt(Receipt),
+    /// Verify fork evidence: the log signed two histories that cannot both be true
+    #[command(
+        after_help = "Examples:\n  countermark verify fork evidence.fork --trust trust.json\n  countermark verify fork evidence.fork --vkey 'log.example+0b92e1ef+AbC…'\n\nExit code 0: the file proves that the log has forked."
+    )]
+    Fork(fork::Fork),
 }
 
 /// Arguments of `verify bundle`.
@@ -98,6 +105,7 @@ pub async fn run(command: Command, json: bool) -> anyhow::Result<()> {
     match command {
         Command::Bundle(arguments) => bundle(&arguments, json).await,
         Command::Receipt(arguments) => receipt(&arguments, json),
+        Command::Fork(arguments) => fork::run(&arguments, json),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Many requests in one transaction, and what the head register has to do with it.
 
+use countermark_tlog::fork::{ForkId, VerifiedForkEvidence};
 use tokio::task::JoinSet;
 
 use super::*;
 use crate::decide::Refusal;
+use crate::ports::{ForkStore, Kept};
 use crate::testkit::stores::{Fate, FatedHeads, RegisterFate};
 use crate::testkit::{TestClock, witness};
 use crate::witness::AddCheckpointError;
@@ -228,5 +230,27 @@ impl HeadStore for Shared {
 
     async fn check(&self) -> Result<(), StoreError> {
         self.0.check().await
+    }
+}
+
+impl ForkStore for Shared {
+    async fn fork_of(&self, origin: &Origin) -> Result<Option<ForkId>, StoreError> {
+        self.0.fork_of(origin).await
+    }
+
+    async fn keep_fork(&self, evidence: &VerifiedForkEvidence, found_at: UnixSeconds) -> Result<Kept, StoreError> {
+        self.0.keep_fork(evidence, found_at).await
+    }
+
+    async fn fork(&self, id: ForkId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.fork(id).await
+    }
+
+    async fn forks(&self) -> Result<Vec<ForkId>, StoreError> {
+        self.0.forks().await
+    }
+
+    async fn cosigned_at(&self, origin: &Origin, size: TreeSize) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.cosigned_at(origin, size).await
     }
 }
