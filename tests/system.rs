@@ -7,6 +7,8 @@
 mod backup;
 #[path = "system/command_line.rs"]
 mod command_line;
+#[path = "system/drilled.rs"]
+mod drilled;
 #[path = "system/exported.rs"]
 mod exported;
 #[path = "system/first_start.rs"]

@@ -74,7 +74,7 @@ pub enum SignSubtreeError {
 impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
     /// Answers one `sign-subtree` with the signature line. Reads the state at most, and may read an old one.
     pub async fn sign_subtree(&self, body: &[u8]) -> Result<String, SignSubtreeError> {
-        if !self.cosigner().vkeys().any(|key| signs_subtrees(&key)) {
+        if !self.cosigner().vkeys().any(signs_subtrees) {
             return Err(SignSubtreeError::NotOffered);
         }
         let request = SignSubtreeRequest::parse(body).map_err(SignSubtreeError::Malformed)?;
@@ -149,7 +149,7 @@ fn verify_own(line: &NoteSignature, key: &VerifierKey, text: &str) -> Result<(),
         .map_err(|source| SignSubtreeError::BadSignature { key: key.clone(), source })
 }
 
-fn signs_subtrees(key: &&VerifierKey) -> bool {
+fn signs_subtrees(key: &VerifierKey) -> bool {
     key.kind() == SignatureType::CosignatureMlDsa44
 }
 

@@ -55,8 +55,8 @@ pub enum SignerFault {
 }
 
 impl TestSigner {
-    pub fn new(key: Box<dyn Signer>, fault: SignerFault) -> Box<Self> {
-        Box::new(Self { key, fault })
+    pub fn new(key: Box<dyn Signer>, fault: SignerFault) -> Self {
+        Self { key, fault }
     }
 }
 
@@ -99,7 +99,7 @@ pub fn signers(ed25519: SignerFault, ml_dsa_44: SignerFault) -> Vec<Box<dyn Sign
     LazyLock::force(&MADE);
     let open = |role: Role, fault| -> Box<dyn Signer> {
         let file = FILES.path().join(role.as_str());
-        TestSigner::new(KeyFile::open_signer(&file, role, &FILES.path().join("passphrase")).unwrap(), fault)
+        Box::new(TestSigner::new(KeyFile::open_signer(&file, role, &FILES.path().join("passphrase")).unwrap(), fault))
     };
     vec![open(Role::Witness, ed25519), open(Role::WitnessMlDsa44, ml_dsa_44)]
 }

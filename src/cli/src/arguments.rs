@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use countermark_service::lifecycle::{FORMAT_VARIABLE, LogFormat};
 
-use crate::{up, verbs};
+use crate::{drill, up, verbs};
 
 /// A transparency log and bundle-signing authority for HSM fleets
 ///
@@ -105,6 +105,11 @@ pub enum Command {
     /// Replay a log from its first entry and check every rule
     #[command(after_help = "Example:\n  countermark audit --log http://127.0.0.1:7310 --trust trust.json")]
     Audit(verbs::audit::Arguments),
+    /// What goes wrong seldom, made to go wrong on purpose
+    Drill {
+        #[command(subcommand)]
+        command: drill::Command,
+    },
     /// Fetch a proof and verify it here
     Prove {
         #[command(subcommand)]

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod documents;
+mod drill;
 mod failure;
 mod present;
 mod up;
@@ -69,6 +70,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Verify { command } => verbs::verify::run(command, json).await,
         Command::Backup { command } => verbs::backup::run(command, json).await,
         Command::Audit(arguments) => verbs::audit::run(arguments, json).await,
+        Command::Drill { command } => drill::run(command, json).await,
         Command::Prove { command } => verbs::prove::run(command, json).await,
     }
 }
@@ -92,6 +94,7 @@ fn start_tracing(command: &Command, format: LogFormat) {
         | Command::Verify { .. }
         | Command::Backup { .. }
         | Command::Audit(_)
+        | Command::Drill { .. }
         | Command::Prove { .. } => LevelFilter::WARN,
     };
     lifecycle::start_tracing(level, format);

@@ -8,10 +8,10 @@
 //! of them happened (the journal says so) nothing is ever created again.
 
 mod backup;
-mod child;
+pub(crate) mod child;
 mod job;
 mod journal;
-mod layout;
+pub(crate) mod layout;
 mod prepare;
 
 use std::path::PathBuf;

@@ -109,7 +109,7 @@ impl VerifiedHead {
     /// The witnesses whose cosignatures count, by key name.
     #[must_use]
     pub fn witnesses(&self) -> Vec<KeyName> {
-        self.0.cosigned().iter().map(|(key, _)| key.name().clone()).collect()
+        self.0.witnesses()
     }
 }
 

@@ -53,7 +53,7 @@ impl Published {
             None if state.policy().quorum_met(&|_| false) => now,
             None => return Err(PublishError::NoTime),
         };
-        let cosigners = witnessed.cosigned().iter().map(|(key, _)| key.name().clone()).collect();
+        let cosigners = witnessed.witnesses();
         Ok(Self { size: head.size, root: head.root, note: note.to_vec(), head_time, cosigners, state })
     }
 }

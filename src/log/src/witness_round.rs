@@ -81,6 +81,13 @@ struct Round {
     answered: Vec<bool>,
 }
 
+impl Round {
+    fn meets_quorum(&self) -> bool {
+        // Only verified lines are kept. A line of one of its keys is the witness's word.
+        self.head.state.policy().quorum_met(&|key| self.cosigned.values().flatten().any(|line| line.is_of(key)))
+    }
+}
+
 impl Publisher {
     pub(crate) fn new(parts: PublisherParts) -> Self {
         let witnesses = parts.settings.witnesses.iter().cloned();
@@ -233,7 +240,7 @@ impl Publisher {
     /// Closes the round if the quorum is met, or if nobody is left who could meet it.
     async fn advance(&mut self) {
         let Some(round) = self.round.take() else { return };
-        let met = self.meets_quorum(&round);
+        let met = round.meets_quorum();
         if !met && round.answered.contains(&false) {
             self.round = Some(round);
             return;
@@ -257,14 +264,6 @@ impl Publisher {
         let now = timestamp(self.parts.ports.clock.now_ms());
         let mut rounds = self.parts.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         rounds.without_quorum_since = if met { None } else { rounds.without_quorum_since.or(Some(now)) };
-    }
-
-    fn meets_quorum(&self, round: &Round) -> bool {
-        let policy = round.head.state.policy();
-        policy.quorum_met(&|key| {
-            // Only verified lines are kept. A line of one of its keys is the witness's word.
-            round.cosigned.values().flatten().any(|line| line.is_of(key))
-        })
     }
 
     /// Stores and shows a head that met the quorum. Whether it did.

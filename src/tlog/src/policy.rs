@@ -62,7 +62,7 @@ pub enum PolicyError {
     /// Too few witnesses cosigned.
     #[error("the witnesses that cosigned ({} found) do not meet the quorum", found.len())]
     QuorumNotMet {
-        /// The key names of those that did.
+        /// The names of those that did, each once.
         found: Vec<KeyName>,
     },
 }
@@ -101,6 +101,12 @@ impl WitnessedCheckpoint {
     #[must_use]
     pub fn cosigned(&self) -> &[(VerifierKey, u64)] {
         &self.cosigned
+    }
+
+    /// The names of the witnesses that cosigned, each once, in the order of lines.
+    #[must_use]
+    pub fn witnesses(&self) -> Vec<KeyName> {
+        names(&self.cosigned)
     }
 
     /// The head's time in seconds since 1970: the greatest t such that the cosignatures stamped t or later alone meet
@@ -170,8 +176,7 @@ impl Policy {
         let cosigned = self.cosignatures(signed)?;
         let since = |t: u64| self.quorum_met(&|key| cosigned.iter().any(|(signer, time)| signer == key && *time >= t));
         if !since(0) {
-            let found = cosigned.iter().map(|(key, _)| key.name().clone()).collect();
-            return Err(PolicyError::QuorumNotMet { found });
+            return Err(PolicyError::QuorumNotMet { found: names(&cosigned) });
         }
         // No stamp is needed for `quorum none`, and then none says when.
         let unstamped = self.quorum_met(&|_| false);
@@ -211,6 +216,17 @@ impl Policy {
         }
         Ok(cosigned)
     }
+}
+
+/// The names of keys, each once: a witness may sign with several.
+fn names(cosigned: &[(VerifierKey, u64)]) -> Vec<KeyName> {
+    let mut names: Vec<KeyName> = Vec::with_capacity(cosigned.len());
+    for (key, _) in cosigned {
+        if !names.contains(key.name()) {
+            names.push(key.name().clone());
+        }
+    }
+    names
 }
 
 #[cfg(test)]

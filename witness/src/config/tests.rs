@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::slice;
 
@@ -122,11 +123,11 @@ fn logs_of_the_witness_network_s_lists_are_followed_beside_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let log = |name: &str| TestLog::new(name).vkey();
     let list = |name: &str, logs: &[(&str, &str)]| {
-        let logs: String = logs
-            .iter()
-            .map(|(key, origin)| format!("\nvkey {}\norigin {origin}\nqpd 24\ncontact x\n", log(key)))
-            .collect();
-        std::fs::write(folder.path().join(name), format!("# a list\nlogs/v0\n{logs}")).unwrap();
+        let mut text = "# a list\nlogs/v0\n".to_owned();
+        for (key, origin) in logs {
+            write!(text, "\nvkey {}\norigin {origin}\nqpd 24\ncontact x\n", log(key)).unwrap();
+        }
+        std::fs::write(folder.path().join(name), text).unwrap();
     };
     let text = |lists: &str| {
         let one = log_section("one.example/log", &[log("one.example/log").to_string()]);

@@ -50,7 +50,7 @@ pub(super) fn check(
     passed(Step::LogSignature, format!("size {}", checkpoint.size));
 
     let witnessed = authority.policy().verify(signed).map_err(Distrust::quorum)?;
-    let names: Vec<String> = witnessed.cosigned().iter().map(|(key, _)| key.name().to_string()).collect();
+    let names: Vec<String> = witnessed.witnesses().iter().map(ToString::to_string).collect();
     passed(Step::Quorum, names.join(", "));
 
     let now = effective_now(trust, floor, now);

@@ -174,5 +174,5 @@ async fn verify_receipt(log: &str, trust: &TrustFile, answer: &Value) -> anyhow:
     }
     let authority = trust.authority().class(ExitClass::Malformed)?;
     let witnessed = proof.verify(authority.policy(), leaf).class(ExitClass::Proof)?;
-    Ok(witnessed.cosigned().iter().map(|(key, _)| key.name().to_string()).collect())
+    Ok(witnessed.witnesses().iter().map(ToString::to_string).collect())
 }

@@ -62,8 +62,8 @@ fn a_log_s_ed25519_key_cosigns_nothing_and_a_signature_of_the_other_length_is_in
     assert_eq!(cosignature.verify(&log, TEXT), Err(CosignatureError::KeyType { found: SignatureType::Ed25519 }));
     let ml_dsa = TestKey::ml_dsa("pq.example", 1);
     assert_eq!(cosignature.verify(&ml_dsa.vkey, TEXT), Err(CosignatureError::Invalid));
-    let long = Cosignature::from_note_signature(&ml_dsa.cosign(TEXT, 1)).unwrap();
-    assert_eq!(long.verify(&TestKey::witness("pq.example", 1).vkey, TEXT), Err(CosignatureError::Invalid));
+    let ml_dsa_line = Cosignature::from_note_signature(&ml_dsa.cosign(TEXT, 1)).unwrap();
+    assert_eq!(ml_dsa_line.verify(&TestKey::witness("pq.example", 1).vkey, TEXT), Err(CosignatureError::Invalid));
 }
 
 /// Written by hand from the structure of the specification.

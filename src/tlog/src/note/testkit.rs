@@ -11,7 +11,7 @@ use crate::size::TreeSize;
 use crate::subtree::Subtree;
 
 enum Secret {
-    Ed25519(ed25519_dalek::SigningKey),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
     MlDsa44(Box<ml_dsa::SigningKey<MlDsa44>>),
 }
 
@@ -40,7 +40,7 @@ impl TestKey {
             SignatureType::Ed25519 | SignatureType::CosignatureEd25519 => {
                 let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
                 let public = key.verifying_key().as_bytes().to_vec();
-                (Secret::Ed25519(key), public)
+                (Secret::Ed25519(Box::new(key)), public)
             }
             SignatureType::CosignatureMlDsa44 => {
                 let key = ml_dsa::SigningKey::<MlDsa44>::from_seed(&[seed; 32].into());

@@ -95,7 +95,7 @@ impl World {
         for i in &self.cosigners {
             let witness = &self.witnesses[*i];
             let key = vkey(&format!("w{i}.example"), SignatureType::CosignatureEd25519, witness);
-            let signature = witness.sign(&cosignature_message(self.cosigned_at, &text)).to_vec();
+            let signature = witness.sign(&cosignature_message(self.cosigned_at, &text));
             lines.push(Cosignature { timestamp: self.cosigned_at, signature }.to_note_signature(&key));
         }
         String::from_utf8(SignedNote::new(&text, lines).unwrap().to_bytes()).unwrap()
