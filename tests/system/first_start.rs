@@ -52,7 +52,7 @@ fn one_command_goes_from_nothing_to_a_verified_bundle_and_the_second_resumes() {
     }
     home.wait_until_nothing_runs();
     let keys = key_files(&home.data());
-    assert_eq!(keys.len(), 26 + 14, "31 keys and a passphrase for each of 14 roles: {:?}", keys.keys());
+    assert_eq!(keys.len(), 31 + 14, "31 keys and a passphrase for each of 14 roles: {:?}", keys.keys());
 
     let mut up = home.up();
     assert!(up.says("Try"));
