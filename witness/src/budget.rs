@@ -19,8 +19,9 @@ use tokio::time::Instant;
 pub const REQUESTS_PER_DAY: u64 = 86_400;
 /// The most that a log may be allowed in a day.
 pub const REQUESTS_PER_DAY_MAX: u64 = 1_000_000_000;
-/// How many requests may come at once: a log retries after conflicts, and re-cosigns after an outage.
-pub const BURST_MAX: u32 = 64;
+/// How many requests may come at once, at least, of a budget that has as many: a log retries after conflicts, and asks
+/// again after an outage. Of a large budget a hundredth may.
+pub const BURST_MIN: u32 = 64;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -44,11 +45,11 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// So many requests a day, 1 to [`REQUESTS_PER_DAY_MAX`]; as many at once, [`BURST_MAX`] at most.
+    /// So many requests a day, 1 to [`REQUESTS_PER_DAY_MAX`]; of them a hundredth at once, or [`BURST_MIN`].
     pub fn new(requests_per_day: u64) -> Option<Self> {
         let count = u32::try_from(requests_per_day).ok().filter(|_| requests_per_day <= REQUESTS_PER_DAY_MAX)?;
         let count = NonZeroU32::new(count)?;
-        let burst = NonZeroU32::new(count.get().min(BURST_MAX))?;
+        let burst = NonZeroU32::new((count.get() / 100).max(BURST_MIN).min(count.get()))?;
         let quota = Quota::with_period(DAY / count.get())?.allow_burst(burst);
         let clock = RuntimeClock(Instant::now());
         Some(Self { limiter: Arc::new(RateLimiter::direct_with_clock(quota, clock.clone())), clock })
@@ -73,7 +74,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_taken_at_once_and_comes_back_at_the_rate_of_the_day() {
         let budget = Budget::new(86_400).unwrap();
-        for _ in 0..BURST_MAX {
+        for _ in 0..864 {
             assert_eq!(budget.charge(), Ok(()));
         }
         assert_eq!(budget.charge(), Err(Duration::from_secs(1)));

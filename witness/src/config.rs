@@ -23,7 +23,7 @@
 //! [[log]]
 //! origin = "authority.example.org/fleet"
 //! vkeys = ["authority.example.org/fleet+0b92e1ef+AbC…"]
-//! requests_per_day = 86400             # without it: one a second; at most 64 at once
+//! requests_per_day = 86400             # without it: one a second, of which 864 at once
 //! # url = "https://authority.example.org/fleet" # the log's monitoring prefix: its tiles relate heads in gossip
 //! ```
 //!

@@ -41,7 +41,7 @@ mod witness;
 #[cfg(test)]
 mod testkit;
 
-pub use budget::{BURST_MAX, REQUESTS_PER_DAY, REQUESTS_PER_DAY_MAX};
+pub use budget::{BURST_MIN, REQUESTS_PER_DAY, REQUESTS_PER_DAY_MAX};
 pub use config::{Config, ConfigError, GossipConfig, GossipConfigError, PEERS_MAX, WitnessSettings};
 pub use cosigner::KeyError;
 pub use logs::{LOG_KEYS_MAX, LOGS_MAX, LogError};

@@ -158,9 +158,16 @@ impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
         //    head read in step 1; then the head register is raised. A crash here leaves the old head or the new one;
         //    both are true. After an error it is not known which; the signature is dropped with this frame and the
         //    next request reads again.
-        match self.store.swap(&origin, state.id(), &head).await? {
-            Swap::Stored | Swap::NewerKept => {}
-            Swap::Lost => {
+        match self.store.swap(&origin, state.id(), &head).await {
+            Ok(Swap::Stored | Swap::NewerKept) => {}
+            // Evidence may have come between the check and the swap, and then it was the store that held the line.
+            Err(error) => {
+                return Err(match self.store.fork_of(&origin).await {
+                    Ok(Some(evidence)) => AddCheckpointError::Forked { origin, evidence },
+                    Ok(None) | Err(_) => error.into(),
+                });
+            }
+            Ok(Swap::Lost) => {
                 // Another request was faster. Its head is the newest; ours may roll nothing back.
                 let stored = self.store.read(&origin).await?.size();
                 return Err(Refusal::OtherOldSize { old, stored }.into());

@@ -133,11 +133,11 @@ fn logs_of_the_witness_network_s_lists_are_followed_beside_the_others() {
         let one = log_section("one.example/log", &[log("one.example/log").to_string()]);
         format!("log_lists = [{lists}]\n{HEAD}{one}")
     };
-    list("first", &[("a.example", "none"), ("b.example", "an origin")]);
+    list("first", &[("a.example", "none"), ("b.example", "an/origin")]);
     list("second", &[("c.example", "none")]);
     let config = Config::parse(&text("\"first\", \"second\""), folder.path()).unwrap();
     let origins: Vec<_> = config.logs.origins().map(ToString::to_string).collect();
-    assert_eq!(origins, ["a.example", "an origin", "c.example", "one.example/log"]);
+    assert_eq!(origins, ["a.example", "an/origin", "c.example", "one.example/log"]);
 
     list("again", &[("a.example", "none")]);
     let error = Config::parse(&text("\"first\", \"again\""), folder.path()).unwrap_err();

@@ -18,7 +18,7 @@ fn a_list_as_the_network_publishes_it_is_read() {
 
     let list = format!(
         "# header\nlogs/v0\n\nvkey {one}\norigin none\nbastion https://bastion.example/\nqpd 86400\n\
-         contact https://one.example/contact\n\n  vkey {two}\r\n\torigin another origin\nqpd 24 \ncontact sysadmin (at) \
+         contact https://one.example/contact\n\n  vkey {two}\r\n\torigin another/origin\nqpd 24 \ncontact sysadmin (at) \
          two.example | see there\nvkey {pq}\nqpd 1\ncontact x"
     );
     let logs = parse(list.as_bytes()).unwrap();
@@ -28,7 +28,7 @@ fn a_list_as_the_network_publishes_it_is_read() {
         short,
         [
             ("one.example", 86_400, "https://one.example/contact"),
-            ("another origin", 24, "sysadmin (at) two.example | see there"),
+            ("another/origin", 24, "sysadmin (at) two.example | see there"),
             ("pq.example", 1, "x"),
         ]
     );
