@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::program;
+use crate::support::{Home, ends_with, json, program};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -42,4 +42,32 @@ fn a_log_that_signs_two_faces_convinces_one_client_at_most_and_is_found_out_when
     // Nobody's drill is overwritten.
     let again = Command::new(program("countermark")).args(["drill", "fork", "--keep"]).arg(&kept).output().unwrap();
     assert_eq!(again.status.code(), Some(2));
+}
+
+#[test]
+fn what_the_witnesses_of_a_log_show_is_one_history_and_says_so_only_if_all_were_heard() {
+    let home = Home::new();
+    let mut up = home.up();
+    assert!(up.says("Try"));
+    let (url, trust) = (home.log_url(), home.trust("auditor"));
+    let report = json(&["gossip", "--trust", &trust, "--log", &url, "--push"]);
+    let witnesses = report["witnesses"].as_array().unwrap();
+    assert_eq!(witnesses.len(), 4);
+    for witness in witnesses {
+        let standing = witness["standing"].as_str().unwrap();
+        assert!(["agrees", "behind, and a part of it"].contains(&standing), "{witness}");
+        assert!(witness["size"].as_u64().unwrap() > 0, "{witness}");
+        assert!(witness["cosigned_by"].as_str().unwrap().ends_with(".localhost"), "{witness}");
+    }
+    assert!(report["evidence"].is_null());
+    for pushed in report["pushed"].as_array().unwrap() {
+        assert_eq!(pushed["judged"], 4, "{pushed}");
+    }
+    let heard = witnesses[0]["witness"].as_str().unwrap();
+    let said = ends_with(
+        19,
+        &["gossip", "--trust", &trust, "--log", &url, "--witness", heard, "--witness", "http://127.0.0.1:9"],
+    );
+    assert!(said.contains("1 of 2 witnesses"), "{said}");
+    ends_with(0, &["gossip", "--trust", &trust, "--log", &url, "--witness", heard]);
 }

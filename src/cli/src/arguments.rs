@@ -110,6 +110,11 @@ pub enum Command {
         #[command(subcommand)]
         command: drill::Command,
     },
+    /// Set what witnesses show of a log against each other
+    #[command(
+        after_help = "Example:\n  countermark gossip --trust trust.json --log http://127.0.0.1:7310 --evidence-out fork-evidence.txt"
+    )]
+    Gossip(verbs::gossip::Arguments),
     /// Fetch a proof and verify it here
     Prove {
         #[command(subcommand)]

@@ -70,6 +70,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Verify { command } => verbs::verify::run(command, json).await,
         Command::Backup { command } => verbs::backup::run(command, json).await,
         Command::Audit(arguments) => verbs::audit::run(arguments, json).await,
+        Command::Gossip(arguments) => verbs::gossip::run(&arguments, json).await,
         Command::Drill { command } => drill::run(command, json).await,
         Command::Prove { command } => verbs::prove::run(command, json).await,
     }
@@ -95,6 +96,7 @@ fn start_tracing(command: &Command, format: LogFormat) {
         | Command::Backup { .. }
         | Command::Audit(_)
         | Command::Drill { .. }
+        | Command::Gossip(_)
         | Command::Prove { .. } => LevelFilter::WARN,
     };
     lifecycle::start_tracing(level, format);

@@ -4,6 +4,7 @@ pub mod approve;
 pub mod audit;
 pub mod backup;
 pub mod fleet;
+pub mod gossip;
 pub mod keys;
 pub mod log;
 pub mod openssl;
