@@ -12,7 +12,8 @@ use crate::log::poll;
 /// Every expression of the rules, by alert.
 fn expressions() -> Vec<(String, String)> {
     let rules = fs::read_to_string(root().join("scripts/operations/alerts.yml")).unwrap();
-    let alerts = rules.split("- alert: ").skip(1);
+    // Those of a witness are its own: `tests/formats/alarms.rs` holds them to its code.
+    let alerts = rules.split("- alert: ").skip(1).filter(|rule| rule.starts_with("CountermarkLog"));
     let expression = |rule: &str| {
         let line = rule.lines().find_map(|line| line.trim().strip_prefix("expr: "));
         (rule.lines().next().unwrap().to_owned(), line.unwrap().to_owned())

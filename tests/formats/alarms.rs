@@ -63,27 +63,36 @@ fn every_rule_says_how_urgent_it_is_what_happened_and_where_to_read_on() {
     }
 }
 
-#[test]
-fn every_metric_of_a_rule_and_of_the_runbook_is_one_of_the_code() {
-    let source = document("src/log/src/metrics.rs");
+/// Holds the documents to one program's metrics, both ways. Gives how many times they name one.
+fn check_metrics(prefix: &str, sources: &[&str], others: &[&str]) -> usize {
+    let source: String = sources.iter().map(|path| document(path)).collect();
+    let runbook = document("RUNBOOK.md");
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut metrics = 0;
-    for text in [document("scripts/operations/alerts.yml"), document("RUNBOOK.md")] {
-        for (at, _) in text.match_indices("countermark_log_") {
+    for text in [document("scripts/operations/alerts.yml"), runbook.clone()] {
+        for (at, _) in text.match_indices(prefix) {
             let name: String = text[at..].chars().take_while(|c| word(*c)).collect();
-            // A schema and a role of PostgreSQL begin like metrics.
-            if name == "countermark_log_service" {
+            if others.contains(&name.as_str()) {
                 continue;
             }
             let name = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-            assert!(source.contains(&format!("\"{name}\"")), "the log has no metric {name}");
+            assert!(source.contains(&format!("\"{name}\"")), "there is no metric {name}");
             metrics += 1;
         }
     }
-    assert!(metrics > 45, "only {metrics} were found");
-    let runbook = document("RUNBOOK.md");
-    let names = source.split("\"countermark_log_").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let quoted = format!("\"{prefix}");
+    let names = source.split(&quoted).skip(1).map(|rest| rest.split('"').next().unwrap());
     for name in names {
-        assert!(runbook.contains(&format!("| `countermark_log_{name}` |")), "RUNBOOK.md does not say what {name} is");
+        assert!(runbook.contains(&format!("| `{prefix}{name}` |")), "RUNBOOK.md does not say what {prefix}{name} is");
     }
+    metrics
+}
+
+#[test]
+fn every_metric_of_a_rule_and_of_the_runbook_is_one_of_the_code() {
+    // A schema and a role of PostgreSQL begin like metrics.
+    let log = check_metrics("countermark_log_", &["src/log/src/metrics.rs"], &["countermark_log_service"]);
+    assert!(log > 45, "only {log} were found");
+    let witness = check_metrics("countermark_witness_", &["witness/src/metrics.rs"], &[]);
+    assert!(witness > 12, "only {witness} were found");
 }

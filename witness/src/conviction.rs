@@ -162,7 +162,7 @@ impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
     /// Sets the alarm's gauge to what is stored.
     pub async fn count_forks(&self) -> Result<usize, ConvictError> {
         let count = self.store.forks().await?.len();
-        metrics::gauge!("countermark_witness_forks").set(u32::try_from(count).map_or(f64::MAX, f64::from));
+        crate::metrics::forks(count);
         Ok(count)
     }
 }

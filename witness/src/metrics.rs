@@ -17,6 +17,8 @@ pub const LABELLED_LOGS_MAX: usize = 100;
 const REQUESTS: &str = "countermark_witness_requests_total";
 const COSIGNED: &str = "countermark_witness_cosigned_total";
 const FORKS: &str = "countermark_witness_forks_refused_total";
+const FORK_EVIDENCE: &str = "countermark_witness_forks";
+const UNRESOLVED: &str = "countermark_witness_unresolved_heads_total";
 const BATCH_SWAPS: &str = "countermark_witness_batch_swaps";
 const COMMIT_SECONDS: &str = "countermark_witness_commit_seconds";
 const COMMIT_FAILURES: &str = "countermark_witness_commit_failures_total";
@@ -50,6 +52,8 @@ fn describe() {
         FORKS,
         "Requests refused because the log showed two trees, by log where at most 100 are followed"
     );
+    describe_gauge!(FORK_EVIDENCE, "Pieces of fork evidence that are kept");
+    describe_counter!(UNRESOLVED, "Heads in gossip of which it could not be said how they stand to ours");
     describe_histogram!(BATCH_SWAPS, "Requests that were made durable together");
     describe_histogram!(COMMIT_SECONDS, "Seconds to make a batch durable in the state and in the head register");
     describe_counter!(COMMIT_FAILURES, "Batches of which it is not known whether they are durable");
@@ -62,7 +66,7 @@ fn describe() {
 pub fn began(logs: usize) {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!(LOGS).set(number(logs));
-    for name in [COMMIT_FAILURES, REGISTER_FAILURES] {
+    for name in [COMMIT_FAILURES, REGISTER_FAILURES, UNRESOLVED] {
         counter!(name).increment(0);
     }
 }
@@ -70,6 +74,16 @@ pub fn began(logs: usize) {
 /// A request to cosign was answered.
 pub fn answered(outcome: &'static str) {
     counter!(REQUESTS, "outcome" => outcome).increment(1);
+}
+
+/// So many pieces of fork evidence are kept.
+pub fn forks(count: usize) {
+    gauge!(FORK_EVIDENCE).set(number(count));
+}
+
+/// Of a head in gossip it could not be said how it stands to ours.
+pub fn unresolved() {
+    counter!(UNRESOLVED).increment(1);
 }
 
 /// A head was cosigned.

@@ -36,7 +36,7 @@ impl<Store: ForkStore, Time: Clock> Round<Store, Time> {
         {
             return Ok(());
         }
-        metrics::counter!("countermark_witness_unresolved_heads_total").increment(1);
+        crate::metrics::unresolved();
         let (found, peer) = (head.checkpoint(), peer.map(Url::as_str));
         tracing::warn!(
             %origin, peer, size = %found.size, root = %found.root, newest = %newest.id.size,
