@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod binary;
+mod bounds;
 mod crashes;
 mod gossip;
 #[path = "../../src/testkit/log.rs"]
