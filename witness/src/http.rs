@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -76,14 +76,22 @@ async fn ready<Store: ForkStore, Time: Clock>(State(witness): State<Arc<Witness<
     }
 }
 
+/// A body within its bound, or the refusal that says so.
+struct Whole(Bytes);
+
+impl<State: Send + Sync> FromRequest<State> for Whole {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &State) -> Result<Self, Response> {
+        let refused = |rejection: BytesRejection| problem(rejection.status(), "body", "the body was not read");
+        Bytes::from_request(request, state).await.map(Self).map_err(refused)
+    }
+}
+
 async fn add_checkpoint<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return problem(rejection.status(), "body", "the body was not read"),
-    };
     match witness.add_checkpoint(&body).await {
         Ok(cosignatures) => {
             metrics::answered("cosigned");
@@ -99,12 +107,8 @@ async fn add_checkpoint<Store: ForkStore, Time: Clock>(
 
 async fn sign_subtree<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return problem(rejection.status(), "body", "the body was not read"),
-    };
     match witness.sign_subtree(&body).await {
         Ok(lines) => ([(CONTENT_TYPE, TEXT)], lines).into_response(),
         Err(error) => subtree_answer_to(error),

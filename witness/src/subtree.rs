@@ -74,15 +74,15 @@ pub enum SignSubtreeError {
 impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
     /// Answers one `sign-subtree` with the signature line. Reads the state at most, and may read an old one.
     pub async fn sign_subtree(&self, body: &[u8]) -> Result<String, SignSubtreeError> {
-        if !self.cosigner().vkeys().any(signs_subtrees) {
+        if !self.cosigner.vkeys().any(signs_subtrees) {
             return Err(SignSubtreeError::NotOffered);
         }
         let request = SignSubtreeRequest::parse(body).map_err(SignSubtreeError::Malformed)?;
         let origin = &request.checkpoint.origin;
-        let Some(log_keys) = self.logs().keys_of(origin) else {
+        let Some(log_keys) = self.logs.keys_of(origin) else {
             return Err(SignSubtreeError::UnknownOrigin { origin: origin.clone() });
         };
-        if let Some(evidence) = self.store().fork_of(origin).await? {
+        if let Some(evidence) = self.store.fork_of(origin).await? {
             return Err(SignSubtreeError::Forked { origin: origin.clone(), evidence });
         }
         let subtree = Subtree::new(request.start, request.end).map_err(SignSubtreeError::Range)?;
@@ -95,7 +95,7 @@ impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
         subtree
             .verify_consistency(request.root, size, request.checkpoint.root, &request.proof)
             .map_err(SignSubtreeError::Proof)?;
-        Ok(self.cosigner().sign_subtree(origin, subtree, request.root)?)
+        Ok(self.cosigner.sign_subtree(origin, subtree, request.root)?)
     }
 
     /// SPEC: C2SP tlog-witness, sign-subtree: cosignatures on the subtree must be valid, those of unknown keys are ignored.
@@ -106,7 +106,7 @@ impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
         log_keys: &[VerifierKey],
     ) -> Result<(), SignSubtreeError> {
         for line in &request.cosignatures {
-            let mut known = log_keys.iter().chain(self.cosigner().vkeys()).filter(|key| signs_subtrees(key));
+            let mut known = log_keys.iter().chain(self.cosigner.vkeys()).filter(|key| signs_subtrees(key));
             let Some(key) = known.find(|key| line.is_of(key)) else { continue };
             Cosignature::from_note_signature(line)
                 .and_then(|found| found.verify_subtree(key, &request.checkpoint.origin, subtree, request.root))
@@ -118,7 +118,7 @@ impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
     /// Whether the checkpoint is one that this witness cosigned: by its own signature on it, or by the heads it remembers.
     async fn check_checkpoint(&self, request: &SignSubtreeRequest) -> Result<(), SignSubtreeError> {
         let mut is_ours = false;
-        for key in self.cosigner().vkeys() {
+        for key in self.cosigner.vkeys() {
             for line in request.signatures.iter().filter(|line| line.is_of(key)) {
                 verify_own(line, key, &request.text)?;
                 is_ours = true;
@@ -129,13 +129,13 @@ impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
         }
         let Checkpoint { origin, size, root } = &request.checkpoint;
         // What is answered here is stamped with no time, and is true of a head that the register does not cover yet.
-        if let Some(cosigned) = self.store().cosigned_at(origin, *size).await? {
+        if let Some(cosigned) = self.store.cosigned_at(origin, *size).await? {
             let stored = SignedCheckpoint::parse_allowing_extensions(&cosigned);
             if stored.is_ok_and(|stored| stored.checkpoint().root == *root) {
                 return Ok(());
             }
         }
-        let known = match self.store().read_to_show(origin).await? {
+        let known = match self.store.read_to_show(origin).await? {
             HeadState::Cosigned(head) => Some(note_bytes(&head)),
             HeadState::NeverCosigned => None,
         };

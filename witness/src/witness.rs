@@ -24,7 +24,7 @@ use crate::ports::{Clock, ClockError, CosignedHead, ForkStore, HeadId, HeadState
 /// A witness over a store and a clock.
 pub struct Witness<Store, Time> {
     pub(crate) logs: FollowedLogs,
-    cosigner: Cosigner,
+    pub(crate) cosigner: Cosigner,
     pub(crate) store: Store,
     pub(crate) clock: Time,
     pub(crate) bell: Bell,
@@ -111,21 +111,6 @@ impl<Store: ForkStore, Time: Clock> Witness<Store, Time> {
     /// Puts a witness together.
     pub fn new(logs: FollowedLogs, cosigner: Cosigner, store: Store, clock: Time) -> Self {
         Self { logs, cosigner, store, clock, bell: Bell::default() }
-    }
-
-    /// Whose checkpoints are cosigned.
-    pub(crate) fn logs(&self) -> &FollowedLogs {
-        &self.logs
-    }
-
-    /// The keys at work.
-    pub(crate) fn cosigner(&self) -> &Cosigner {
-        &self.cosigner
-    }
-
-    /// The state.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
     }
 
     /// Answers one `add-checkpoint` with the cosignature lines.

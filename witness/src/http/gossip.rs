@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -16,7 +15,7 @@ use countermark_tlog::size::TreeSize;
 use serde::Deserialize;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
-use super::{TEXT, causes, fault, problem};
+use super::{TEXT, Whole, causes, fault, problem};
 use crate::conviction::ConvictError;
 use crate::ports::{Clock, ForkStore};
 use crate::witness::Witness;
@@ -68,12 +67,8 @@ fn tagged(bytes: Vec<u8>, headers: &HeaderMap) -> Response {
 
 async fn hear_heads<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return problem(rejection.status(), "body", "the body was not read"),
-    };
     let page = match HeadPage::parse(&body) {
         Ok(page) => page,
         Err(error) => return problem(StatusCode::BAD_REQUEST, "malformed", &causes(&error)),
@@ -126,12 +121,8 @@ async fn fork<Store: ForkStore, Time: Clock>(
 
 async fn hear_fork<Store: ForkStore, Time: Clock>(
     State(witness): State<Arc<Witness<Store, Time>>>,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return problem(rejection.status(), "body", "the body was not read"),
-    };
     match witness.hear_evidence(&body).await {
         Ok(id) => ([(CONTENT_TYPE, TEXT)], format!("{}\n", Verdict::Fork(id))).into_response(),
         Err(error) => failed(&error),
